@@ -17,7 +17,7 @@ from scipy import ndimage
 
 from luna.ct import HuArray, read_ct
 from luna.errors import UserError
-from luna.fileio import atomic_path, write_text
+from luna.fileio import atomic_path, write_csv, write_text
 from luna.geometry import FloatArray, Grid, irc_to_xyz
 from luna.progress import progress
 from luna.uids import phantom_series_uid
@@ -82,8 +82,7 @@ def make_phantom(folder: Path, settings: PhantomSettings, processes: int = 1) ->
             jobs = pool.map(make_series, *zip(*((folder, settings, n) for n in numbers), strict=True))
             made = list(progress(jobs, "phantom", settings.series))
     for name, tables in zip(("annotations", "candidates"), zip(*made, strict=True), strict=True):
-        with atomic_path(folder / f"{name}.csv") as temporary:
-            pd.concat(tables).to_csv(temporary, index=False, lineterminator="\n")
+        write_csv(folder / f"{name}.csv", pd.concat(tables))
 
 
 def make_series(
