@@ -18,12 +18,15 @@ SUBSETS = 10
 _ROWS_NAMED = 5
 
 
-def read_table(path: Path, columns: Sequence[str]) -> tuple[pd.DataFrame, list[str]]:
+def read_table(
+    path: Path, columns: Sequence[str], may_repeat: bool = False
+) -> tuple[pd.DataFrame, list[str]]:
     """Read a table with a `seriesuid` column and number columns; give its good rows and problems.
 
     Quoted fields, CRLF, a byte-order mark and blank lines are fine. Each problem names file, kind
     and lines. The frame keeps file order and its index is the line number in the file. A file that
-    is no such table at all gives an empty frame and one problem.
+    is no such table at all gives an empty frame and one problem. Rows that stand there twice are a
+    problem and kept once, unless they `may_repeat`.
     """
     empty = pd.DataFrame({name: pd.Series(dtype=str if name == "seriesuid" else float) for name in columns})
     try:
@@ -45,16 +48,16 @@ def read_table(path: Path, columns: Sequence[str]) -> tuple[pd.DataFrame, list[s
         return empty, [f"{path}: column {', '.join(missing)} is missing (the file has: {found})"]
     table = table[list(columns)]
     table.index = table.index + 2
-    return _good_rows(path, table.dropna(how="all"))
+    return _good_rows(path, table.dropna(how="all"), may_repeat)
 
 
-def _good_rows(path: Path, table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+def _good_rows(path: Path, table: pd.DataFrame, may_repeat: bool) -> tuple[pd.DataFrame, list[str]]:
     numbers = table.columns.drop("seriesuid")
     table = table.assign(**{name: pd.to_numeric(table[name], errors="coerce") for name in numbers})
     uid = table["seriesuid"].str.strip()
     finite = pd.Series(np.isfinite(table[numbers].to_numpy(dtype=float)).all(axis=1), table.index)
     no_uid = uid.isna() | (uid == "")
-    repeated = table.duplicated(keep="first") & finite & ~no_uid
+    repeated = table.duplicated(keep="first") & finite & ~no_uid & (not may_repeat)
     bad_class = pd.Series(False, table.index)
     if "class" in table:
         bad_class = finite & ~table["class"].isin([0, 1])

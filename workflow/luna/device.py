@@ -1,0 +1,43 @@
+"""The device that computes, and the arithmetic it is fastest with."""
+
+import contextlib
+
+import torch
+from torch import nn
+
+from luna.errors import UserError
+from luna.machine import keep_freed_memory, usable_threads
+
+
+def prepare_device(wanted: str, threads: int) -> torch.device:
+    """The device for `auto`, `cpu` or `cuda`, set up: threads, allocator, determinism.
+
+    Raises UserError when `cuda` is wanted and there is no usable GPU.
+    """
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise UserError("device is cuda, but torch sees no GPU; set training.device to auto or cpu")
+    torch.set_num_threads(usable_threads(threads))
+    torch.backends.cudnn.deterministic = True
+    if wanted == "cpu" or not torch.cuda.is_available():
+        keep_freed_memory()
+        return torch.device("cpu")
+    return torch.device("cuda")
+
+
+def uses_bf16(device: torch.device, precision: str) -> bool:
+    """Whether layers compute in bf16: as `precision` says, with `auto` where hardware gains by it."""
+    if precision != "auto":
+        return precision == "bf16"
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return bool(torch.cpu.get_capabilities().get("avx512_bf16", False))
+
+
+def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager[None]:
+    """A context in which layers compute in the recipe's precision; weights stay float32."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=uses_bf16(device, precision))
+
+
+def place(model: nn.Module, device: torch.device) -> nn.Module:
+    """The model on the device, in the memory format 3-D convolutions are fastest with."""
+    return model.to(device=device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]

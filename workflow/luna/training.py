@@ -1,0 +1,369 @@
+"""Train a model by a recipe, resumable at any point."""
+
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as functional
+from torch import Tensor, nn
+
+from luna.augment import draw, to_input
+from luna.checkpoints import Checkpoints
+from luna.crops import CropSettings, CropSource
+from luna.dataset import LunaDataset, batches_of, epoch_order, load_batches
+from luna.device import autocast, place, prepare_device
+from luna.errors import UserError
+from luna.fileio import digest, write_csv
+from luna.inference import channels_last, load_weights, predict, save_model
+from luna.machine import usable_threads
+from luna.metrics import COUNTS, NAMES, best_threshold, figures, is_better
+from luna.model import CLASS_NAMES, build_model
+from luna.progress import enumerate_with_estimate
+from luna.tables import split_rows
+from luna.tensorboard import TensorBoardLogs
+
+log = logging.getLogger(__name__)
+
+HISTORY_COLUMNS = ["run", "fold", "epoch", "split", "samples_seen", *COUNTS, *NAMES]
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """All that determines a trained model, and where the results go.
+
+    recipe: as luna.config completes it. split: method and stride. code: digest of the program.
+    """
+
+    run: str
+    fold: int
+    recipe: dict[str, Any]
+    split: dict[str, Any]
+    seed: int
+    code: str
+    model_file: Path
+    history_file: Path
+    state_folder: Path
+    init_weights: Path | None = None
+
+
+@dataclass(frozen=True)
+class Machine:
+    """How a training is run; nothing here changes its result on one kind of device."""
+
+    device: str = "auto"
+    threads: int = 1
+    num_workers: int = 8
+    checkpoint_minutes: float = 10
+    tensorboard: Path | None = None
+    tensorboard_prefix: str = ""
+    comment: str = ""
+
+
+def train(job: TrainingJob, machine: Machine, candidates: pd.DataFrame, source: CropSource) -> None:
+    """Train, and write model.pt and history.csv; go on where an interrupted training stopped.
+
+    candidates: rows of candidates.csv. Raises UserError for a fold without samples, a loss that is
+    not finite (naming the candidates) or too little memory.
+    """
+    rows = split_rows(candidates, job.fold, **job.split)
+    training_set = LunaDataset(candidates, source, rows["trn"])
+    validation_set = LunaDataset(candidates, source, rows["val"])
+    device = prepare_device(machine.device, machine.threads)
+    training = Training(job, machine, device, training_set, validation_set)
+    training.resume()
+    log.info(
+        "%s fold %d on %s: %d training samples (%d nodules), %d for validation (%d nodules)",
+        job.run, job.fold, device, len(training_set), training_set.labels.sum(),
+        len(validation_set), validation_set.labels.sum(),
+    )  # fmt: skip
+    try:
+        training.run()
+    except torch.OutOfMemoryError as error:
+        raise UserError(
+            f"the device's memory is too small for batch_size {job.recipe['batch_size']};"
+            " try half of it, or training.device: cpu"
+        ) from error
+    training.write_results(source.settings)
+
+
+class Training:
+    """A training under way: the model, what trains it, and the history so far."""
+
+    def __init__(
+        self,
+        job: TrainingJob,
+        machine: Machine,
+        device: torch.device,
+        training_set: LunaDataset,
+        validation_set: LunaDataset,
+    ) -> None:
+        self.job, self.machine, self.device, self.recipe = job, machine, device, job.recipe
+        self.training_set, self.validation_set = training_set, validation_set
+        self.threads = usable_threads(machine.num_workers) if machine.num_workers else 0
+        self.data = digest([training_set.source.digest, training_set.rows.tolist()])
+        self.checkpoints = Checkpoints(
+            job.state_folder,
+            digest([job.recipe, job.split, job.seed, job.code, self.data, device.type]),
+        )
+        torch.manual_seed(job.seed)
+        model = build_model(job.recipe["model"], training_set.source.settings.crop)
+        if job.init_weights is not None:
+            load_weights(model, job.init_weights)
+        self.model = place(model, device)
+        self.optimizer = build_optimizer(self.model, job.recipe, device)
+        self.steps_per_epoch = len(batches_of(self.order(1), job.recipe["batch_size"]))
+        self.schedule = build_schedule(self.optimizer, job.recipe, self.steps_per_epoch)
+        self.logs = TensorBoardLogs(
+            (machine.tensorboard or Path()) / machine.tensorboard_prefix,
+            f"{job.run}-fold{job.fold}",
+            machine.comment,
+        )
+        self.history: list[dict[str, Any]] = []
+        self.epoch, self.samples_seen = 0, 0
+        self.step, self.outcome = 0, torch.empty((2, 0), device=device)
+        self.best: dict[str, Any] = {"epoch": 0, "value": None, "threshold": 0.5}
+        self.best_weights = _copy(self.model.state_dict())
+
+    def order(self, epoch: int) -> np.ndarray:
+        """Indices of an epoch's training samples."""
+        return epoch_order(
+            self.training_set.labels, self.job.seed, epoch,
+            self.recipe["balance"], self.recipe["samples_per_epoch"],
+        )  # fmt: skip
+
+    def run(self) -> None:
+        """Train the epochs that are left."""
+        while self.epoch < self.recipe["epochs"] and not self.is_stalled():
+            self.train_epoch(self.epoch + 1)
+            self.validate()
+            self.checkpoints.save(self.state())
+        self.logs.close()
+
+    def is_stalled(self) -> bool:
+        """Whether early stopping ends the training: no better epoch for `early_stopping` epochs."""
+        patience = self.recipe["early_stopping"]
+        return patience > 0 and self.epoch - max(self.best["epoch"], 1) >= patience
+
+    def train_epoch(self, epoch: int) -> None:
+        """Train an epoch, from the step it was interrupted at, and add its row to the history."""
+        order = self.order(epoch)
+        labels = self.training_set.labels[order]
+        batches = batches_of(order, self.recipe["batch_size"])
+        if self.step == 0:
+            self.outcome = torch.zeros((2, len(order)), device=self.device)
+        draws = torch.from_numpy(draw(len(order), self.job.seed, epoch)).to(self.device)
+        self.model.train()
+        saved = time.monotonic()
+        for batch, start in self.batches(epoch, batches):
+            part = slice(start, start + len(batch.labels))
+            logits, losses = self.train_step(batch.crops, batch.labels, draws[part], [epoch, self.step])
+            self.outcome[0, part] = logits.detach().float().softmax(1)[:, 1]
+            self.outcome[1, part] = losses.detach()
+            self.step += 1
+            if time.monotonic() - saved > 60 * self.machine.checkpoint_minutes:
+                self.checkpoints.save(self.state())
+                saved = time.monotonic()
+        probabilities, losses_host = self.outcome.double().cpu().numpy()
+        self.stop_if_not_finite(epoch, order, losses_host)
+        self.epoch, self.step = epoch, 0
+        self.samples_seen += len(order)
+        self.add_to_history("trn", labels, probabilities, losses_host)
+
+    def batches(self, epoch: int, batches: list[np.ndarray]) -> Iterator[tuple[Any, int]]:
+        """The epoch's batches that are left, each with the place of its first sample."""
+        left = batches[self.step :]
+        label = f"{self.job.run} fold {self.job.fold} epoch {epoch}"
+        loaded = load_batches(self.training_set, left, self.device, self.threads)
+        first = self.step * self.recipe["batch_size"]
+        for number, batch in enumerate_with_estimate(loaded, label, len(left), start_at=2):
+            yield batch, first + number * self.recipe["batch_size"]
+
+    def train_step(
+        self, crops: Tensor, labels: Tensor, draws: Tensor, place_in_training: list[int]
+    ) -> tuple[Tensor, Tensor]:
+        """One optimizer step; logits (n, 2) and losses (n,), both still on the device."""
+        noise = torch.Generator(self.device)
+        noise.manual_seed(int(np.random.SeedSequence([self.job.seed, *place_in_training]).generate_state(1)[0]))
+        settings = self.training_set.source.settings
+        inputs = to_input(crops, settings.crop, self.recipe["augmentation"], draws, noise)
+        self.optimizer.zero_grad(set_to_none=True)
+        with autocast(self.device, self.recipe["precision"]):
+            logits, _ = self.model(channels_last(inputs))
+        losses = functional.cross_entropy(logits.float(), labels, reduction="none")
+        weighted_loss(losses, labels, self.recipe).backward()
+        if self.recipe["gradient_clip"] > 0:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe["gradient_clip"])
+        self.optimizer.step()
+        self.schedule.step()
+        return logits, losses
+
+    def validate(self) -> None:
+        """Judge the epoch on the validation set; keep its weights if it is the best so far."""
+        predictions = predict(
+            self.model, self.validation_set, self.device, self.recipe["precision"], threads=self.threads
+        )
+        labels = self.validation_set.labels
+        row = self.add_to_history("val", labels, *predictions)
+        name = self.recipe["select"]
+        if row[name] is None:
+            log.warning("validation defines no %s; epochs are compared by loss/all", name)
+            name = "loss/all"
+        if is_better(row[name], self.best["value"], name):
+            threshold = best_threshold(labels, predictions.probabilities)
+            self.best = {"epoch": self.epoch, "value": row[name], "threshold": threshold}
+            self.best_weights = _copy(self.model.state_dict())
+
+    def add_to_history(
+        self, split: str, labels: np.ndarray, probabilities: np.ndarray, losses: np.ndarray
+    ) -> dict[str, Any]:
+        """Compute an epoch's figures, log them, and append them to the history."""
+        values = figures(labels, probabilities, losses)
+        for name in ("all", "neg", "pos"):
+            log.info("%s", _log_line(self.epoch, split, name, values))
+        if self.machine.tensorboard is not None:
+            self.logs.write(split, self.samples_seen, values, labels, probabilities)
+        place_in_training = {
+            "run": self.job.run, "fold": self.job.fold, "epoch": self.epoch, "split": split,
+            "samples_seen": self.samples_seen,
+        }  # fmt: skip
+        self.history.append(place_in_training | values)
+        return values
+
+    def stop_if_not_finite(self, epoch: int, order: np.ndarray, losses: np.ndarray) -> None:
+        """Raise UserError naming the first candidates whose loss is not finite."""
+        wrong = np.flatnonzero(~np.isfinite(losses))
+        if not len(wrong):
+            return
+        size = self.recipe["batch_size"]
+        first = order[wrong[0] // size * size :][:size]
+        ids = ", ".join(str(row) for row in self.training_set.rows[first])
+        raise UserError(
+            f"the loss is not finite in epoch {epoch}, from batch {wrong[0] // size + 1} on"
+            f" (candidates {ids}); lower the learning rate, or set gradient_clip."
+            " The last good state is kept."
+        )
+
+    def state(self) -> dict[str, Any]:
+        """All that is needed to go on from here."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "epoch": self.epoch,
+            "step": self.step,
+            "samples_seen": self.samples_seen,
+            "outcome": self.outcome,
+            "history": self.history,
+            "best": self.best,
+            "best_weights": self.best_weights,
+        }
+
+    def resume(self) -> None:
+        """Go on from the newest usable checkpoint, if there is one for this very job."""
+        state = self.checkpoints.load()
+        if state is None:
+            return
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        self.outcome = state["outcome"].to(self.device)
+        for name in ("epoch", "step", "samples_seen", "history", "best", "best_weights"):
+            setattr(self, name, state[name])
+        log.info("resuming after epoch %d, step %d", self.epoch, self.step)
+
+    def write_results(self, settings: CropSettings) -> None:
+        """Write history.csv and model.pt, the best epoch's weights with all that predicting needs."""
+        write_csv(self.job.history_file, pd.DataFrame(self.history, columns=HISTORY_COLUMNS))
+        save_model(
+            self.job.model_file,
+            {
+                "weights": _copy(self.best_weights),
+                "model": self.recipe["model"],
+                "crop": list(settings.crop),
+                "clip": list(settings.clip),
+                "class_names": list(CLASS_NAMES),
+                "threshold": self.best["threshold"],
+                "epoch": self.best["epoch"],
+                "run": self.job.run,
+                "fold": self.job.fold,
+                "recipe": self.recipe,
+                "split": self.job.split,
+                "seed": self.job.seed,
+                "code": self.job.code,
+                "data": self.data,
+            },
+        )
+
+
+def weighted_loss(losses: Tensor, labels: Tensor, recipe: dict[str, Any]) -> Tensor:
+    """The mean loss that is trained on, from each sample's cross entropy (n,).
+
+    positive_weight multiplies the nodules' losses (the weights then sum to n again); focal_gamma
+    lowers the weight of samples that are already right: (1 - p)^gamma (Lin et al. 2017, eq. 4).
+    """
+    if recipe["focal_gamma"] > 0:
+        losses = (1 - torch.exp(-losses)) ** recipe["focal_gamma"] * losses
+    if recipe["positive_weight"] == 1:
+        return losses.mean()
+    weights = 1 + (recipe["positive_weight"] - 1) * labels.float()
+    return (losses * weights).sum() / weights.sum()
+
+
+def build_optimizer(
+    model: nn.Module, recipe: dict[str, Any], device: torch.device
+) -> torch.optim.Optimizer:
+    """SGD with momentum, or AdamW."""
+    shared = {"lr": recipe["learning_rate"], "weight_decay": recipe["weight_decay"], "fused": True}
+    if recipe["optimizer"] == "adamw":
+        return torch.optim.AdamW(model.parameters(), **shared)
+    return torch.optim.SGD(model.parameters(), momentum=recipe["momentum"], **shared)
+
+
+def build_schedule(
+    optimizer: torch.optim.Optimizer, recipe: dict[str, Any], steps_per_epoch: int
+) -> torch.optim.lr_scheduler.LRScheduler:
+    """The learning rate of each step: constant, one cycle with its peak at 30 %, or a cosine to 0."""
+    steps = max(1, recipe["epochs"] * steps_per_epoch)
+    if recipe["schedule"] == "onecycle":
+        # One step more than there are: the scheduler raises when it is asked for another.
+        return torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, recipe["learning_rate"], total_steps=steps + 1, cycle_momentum=False
+        )
+    if recipe["schedule"] == "cosine":
+        return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    return torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1)
+
+
+def _log_line(epoch: int, split: str, name: str, values: dict[str, Any]) -> str:
+    loss, correct = values[f"loss/{name}"], values[f"correct/{name}"]
+    if correct is None:
+        return f"E{epoch} {split} {name}: no samples"
+    counts = {
+        kind: values["correct_neg" if kind == "right" else "count_neg"]
+        if name == "neg"
+        else values["correct_pos" if kind == "right" else "count_pos"]
+        for kind in ("right", "there")
+    }
+    if name == "all":
+        counts = {
+            "right": values["correct_neg"] + values["correct_pos"],
+            "there": values["samples"],
+        }
+    loss_text = "not finite" if loss is None else f"{loss:.4f}"
+    line = (
+        f"E{epoch} {split} {name}: loss/{name} {loss_text}, correct/{name} {correct:.1f}%"
+        f" ({counts['right']} of {counts['there']})"
+    )
+    if name == "all" and values["auc"] is not None:
+        line += f", auc {values['auc']:.4f}"
+    return line
+
+
+def _copy(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value.detach().to("cpu", copy=True) for name, value in weights.items()}
