@@ -1,7 +1,6 @@
 """What the command lines of training and evaluation share: which data, and on what machine."""
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,7 @@ import pandas as pd
 
 from luna.config import default_section
 from luna.crops import CachedCrops, CropSettings, CropSource, DirectCrops
-from luna.errors import UserError
+from luna.program import UserError, json_object
 from luna.training import Machine
 
 
@@ -29,14 +28,6 @@ def add_machine_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
     group.add_argument("--threads", type=int, default=64, help="at most; never more than the cores")
     group.add_argument("--num-workers", type=int, default=8, help="threads that read crops")
-
-
-def json_object(text: str) -> dict[str, Any]:
-    """An argument that is a JSON object."""
-    value = json.loads(text)
-    if not isinstance(value, dict):
-        raise argparse.ArgumentTypeError("must be a JSON object")
-    return value
 
 
 def read_candidates_file(path: Path) -> pd.DataFrame:

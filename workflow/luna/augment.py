@@ -58,9 +58,7 @@ def _center(blocks: Tensor, crop: tuple[int, int, int]) -> Tensor:
     return blocks
 
 
-def _move(
-    blocks: Tensor, crop: tuple[int, int, int], augmentation: dict[str, Any], draws: Tensor
-) -> Tensor:
+def _move(blocks: Tensor, crop: tuple[int, int, int], augmentation: dict[str, Any], draws: Tensor) -> Tensor:
     signed = draws * 2 - 1
     flip = 1 - 2 * (draws[:, 0:3] < augmentation["flip"]).float()
     shift = signed[:, 3:6] * augmentation["shift"]

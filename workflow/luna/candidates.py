@@ -70,9 +70,7 @@ def shared_patients(series: pd.DataFrame) -> dict[str, dict[str, int]]:
 
 
 def _subsets_by_patient(series: pd.DataFrame) -> pd.Series:
-    moved = {
-        uid: min(uids.values()) for uids in shared_patients(series).values() for uid in uids
-    }
+    moved = {uid: min(uids.values()) for uids in shared_patients(series).values() for uid in uids}
     return series["seriesuid"].map(moved).fillna(series["subset"]).astype(int)
 
 
@@ -93,9 +91,7 @@ def _report(
     missed = here[~here.index.isin(hit)]
     differs = table[near != table["class"].to_numpy()]
     split = {
-        patient: uids
-        for patient, uids in shared_patients(series).items()
-        if len(set(uids.values())) > 1
+        patient: uids for patient, uids in shared_patients(series).items() if len(set(uids.values())) > 1
     }
     by_subset = table.groupby("subset")["class"].agg(["size", "sum"])
     return {

@@ -10,7 +10,7 @@ from typing import Any
 import jsonschema
 import yaml
 
-from luna.errors import UserError
+from luna.program import UserError
 
 SCHEMA_FILE = Path(__file__).parents[1] / "schemas" / "config.schema.yaml"
 Config = dict[str, Any]
@@ -103,7 +103,7 @@ def _problems(config: Config) -> Iterator[str]:
             yield f"{place or 'config'}: {error.message}{_allowed(error.schema)}"
 
 
-def _unknown_keys(place: str, error: jsonschema.ValidationError) -> Iterator[str]:
+def _unknown_keys(place: str, error: Any) -> Iterator[str]:
     allowed = list(properties(error.schema))
     for key in error.instance:
         if key not in allowed:

@@ -22,8 +22,8 @@ import xxhash
 from numcodecs import blosc
 
 from luna.ct import Ct, HuArray, crop_start, cut_crop, read_ct
-from luna.errors import UserError
 from luna.fileio import atomic_path, digest
+from luna.program import UserError
 from luna.progress import progress
 from luna.tables import IRC
 from luna.uids import is_valid_uid

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from luna.errors import UserError
 from luna.geometry import Grid
+from luna.program import UserError
 
 HuArray = npt.NDArray[np.int16]
 
@@ -103,9 +103,7 @@ def read_ct(path: Path, mmap: bool = False) -> Ct:
     return Ct(series_uid_of(path), hu, header.grid)
 
 
-def crop_start(
-    center_irc: npt.ArrayLike, shape: npt.ArrayLike, size: npt.ArrayLike
-) -> npt.NDArray[np.int64]:
+def crop_start(center_irc: npt.ArrayLike, shape: npt.ArrayLike, size: npt.ArrayLike) -> npt.NDArray[np.int64]:
     """First voxel of a crop of `size` around a centre, all (..., 3) in irc; int64.
 
     A crop that would leave the CT is shifted inwards. Where the CT is shorter than the crop the

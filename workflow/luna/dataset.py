@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from luna.crops import CropSource
-from luna.errors import UserError
+from luna.program import UserError
 from luna.tables import IRC
 
 IntArray = npt.NDArray[np.int64]
@@ -98,9 +98,7 @@ def _sort_order(candidates: pd.DataFrame, sortby: str | None, seed: int) -> IntA
     raise UserError(f"unknown sort order {sortby!r}; use random, series_uid or label_and_size")
 
 
-def epoch_order(
-    labels: IntArray, seed: int, epoch: int, balance: float = 0, samples: int = 0
-) -> IntArray:
+def epoch_order(labels: IntArray, seed: int, epoch: int, balance: float = 0, samples: int = 0) -> IntArray:
     """Indices of an epoch's samples, a function of seed and epoch alone.
 
     balance: negatives for each positive (0: natural ratio). samples: how many (0: as many as
@@ -143,11 +141,11 @@ def load_batches(
         return
     pool = ThreadPoolExecutor(threads, thread_name_prefix="crops")
     pending: deque[tuple[IntArray, Tensor, list[Future[None]]]] = deque()
-    waiting = iter(batches)
+    waiting = deque(batches)
     try:
         while True:
-            while len(pending) <= _BATCHES_AHEAD and (indices := next(waiting, None)) is not None:
-                pending.append(_start_reading(dataset, indices, pool, device))
+            while waiting and len(pending) <= _BATCHES_AHEAD:
+                pending.append(_start_reading(dataset, waiting.popleft(), pool, device))
             if not pending:
                 return
             indices, crops, tasks = pending.popleft()

@@ -5,8 +5,8 @@ import contextlib
 import torch
 from torch import nn
 
-from luna.errors import UserError
 from luna.machine import keep_freed_memory, usable_threads
+from luna.program import UserError
 
 
 def prepare_device(wanted: str, threads: int) -> torch.device:

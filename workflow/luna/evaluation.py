@@ -11,11 +11,11 @@ import pandas as pd
 from luna.crops import CropSource
 from luna.dataset import LunaDataset
 from luna.device import prepare_device
-from luna.errors import UserError
 from luna.fileio import write_csv, write_json
 from luna.inference import load_model_file, model_from_file, predict
 from luna.judging import Scoring, Truth, judge, predictions_table
 from luna.machine import usable_threads
+from luna.program import UserError
 from luna.tables import fold_subsets, split_rows
 from luna.training import Machine
 
@@ -87,9 +87,7 @@ def evaluate(
     log.info("%s fold %d: CPM %s", judged["run"], fold, "not defined" if cpm is None else f"{cpm:.4f}")
 
 
-def tested_series(
-    candidates: pd.DataFrame, series: pd.DataFrame, fold: int, leaks: bool
-) -> list[str]:
+def tested_series(candidates: pd.DataFrame, series: pd.DataFrame, fold: int, leaks: bool) -> list[str]:
     """The series that count in a fold's test, those without a candidate included, in table order."""
     if leaks:
         return list(series["seriesuid"])

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 import xxhash
 
-from luna.errors import UserError
+from luna.program import UserError
 
 _BLOCK = 4 * 1024 * 1024
 
@@ -30,7 +30,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
-        os.replace(temporary, path)
+        temporary.replace(path)
     except OSError as error:
         raise _as_user_error(error, path) from error
     finally:
@@ -84,7 +84,7 @@ def file_checksum(path: str | Path) -> str:
     hasher = xxhash.xxh3_128()
     buffer = bytearray(_BLOCK)
     view = memoryview(buffer)
-    with open(path, "rb", buffering=0) as file:
+    with Path(path).open("rb", buffering=0) as file:
         while count := file.readinto(buffer):
             hasher.update(view[:count])
     return hasher.hexdigest()

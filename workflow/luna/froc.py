@@ -191,9 +191,7 @@ def score(matches: Matches, resamples: int = 1000, seed: int = 0) -> dict[str, A
     intervals = [interval(column) for column in resampled.T]
     for part, name in enumerate(("mean", "lower", "upper")):
         result[f"sensitivity_{name}"] = {k: v[part] for k, v in zip(keys, intervals, strict=True)}
-    result |= dict(
-        zip(("cpm_mean", "cpm_lower", "cpm_upper"), interval(resampled.mean(axis=1)), strict=True)
-    )
+    result |= dict(zip(("cpm_mean", "cpm_lower", "cpm_upper"), interval(resampled.mean(axis=1)), strict=True))
     rates, found = froc.curve()
     found_nodules = int(matches.found.sum())
     return result | {
@@ -218,9 +216,7 @@ def _by_series(table: pd.DataFrame, value: str, listed: dict[str, int]) -> dict[
     """Rows (x, y, z, value) of each listed series, in file order."""
     chosen = table[table["seriesuid"].isin(listed)]
     values = chosen[[*XYZ, value]].to_numpy(dtype=float)
-    return {
-        str(uid): values[rows] for uid, rows in chosen.groupby("seriesuid", sort=False).indices.items()
-    }
+    return {str(uid): values[rows] for uid, rows in chosen.groupby("seriesuid", sort=False).indices.items()}
 
 
 def _capped(marks: FloatArray, most: int) -> FloatArray:

@@ -1,7 +1,6 @@
 """What a model says of samples, and model.pt: the file that holds all that is needed for it."""
 
 import pickle
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,9 +13,9 @@ from torch import Tensor, nn
 from luna.augment import to_input
 from luna.dataset import LunaDataset, batches_of, load_batches
 from luna.device import autocast, place
-from luna.errors import UserError
 from luna.fileio import atomic_path
 from luna.model import build_model
+from luna.program import UserError
 
 FORMAT = 1
 
@@ -48,9 +47,7 @@ def predict(
             logits, probabilities = model(channels_last(to_input(batch.crops, crop)))
             stop = done + len(batch.labels)
             kept[0, done:stop] = probabilities[:, 1]
-            kept[1, done:stop] = functional.cross_entropy(
-                logits.float(), batch.labels, reduction="none"
-            )
+            kept[1, done:stop] = functional.cross_entropy(logits.float(), batch.labels, reduction="none")
             done = stop
     model.train(was_training)
     probabilities, losses = kept.double().cpu().numpy()
@@ -106,5 +103,3 @@ def load_weights(model: nn.Module, path: Path) -> None:
     if problems:
         raise UserError(f"{path}: the weights do not fit the model", problems)
     model.load_state_dict(state)
-
-

@@ -40,9 +40,7 @@ class Scoring:
     seed: int = 0
 
 
-def predictions_table(
-    candidates: pd.DataFrame, rows: IntArray, probabilities: FloatArray
-) -> pd.DataFrame:
+def predictions_table(candidates: pd.DataFrame, rows: IntArray, probabilities: FloatArray) -> pd.DataFrame:
     """PREDICTION_COLUMNS for some rows of candidates.csv."""
     return candidates.iloc[rows].assign(probability=probabilities)[PREDICTION_COLUMNS]
 
@@ -52,9 +50,10 @@ def judge(
 ) -> dict[str, Any]:
     """All figures of some predictions (PREDICTION_COLUMNS), ready for JSON.
 
-    thresholds: for each listed series the one that was chosen on validation in its fold. `figures` are those of metrics.csv at 0.5; `at_threshold` precision, recall and F1 at 0.5 and at
-    the threshold chosen on validation; `froc` the official scoring. What is not defined is None,
-    and `why_undefined` says why. `intervals` holds (lower, upper) by bootstrap over series.
+    thresholds: for each listed series the one that was chosen on validation in its fold. `figures`
+    are those of metrics.csv at 0.5; `at_threshold` precision, recall and F1 at 0.5 and at the chosen
+    threshold; `froc` the official scoring. What is not defined is None, and `why_undefined` says
+    why. `intervals` holds (lower, upper) by bootstrap over series.
     """
     labels = predictions["class"].to_numpy(dtype=np.int64)
     probabilities = predictions["probability"].to_numpy(dtype=float)
@@ -86,9 +85,7 @@ def cross_entropy(labels: IntArray, probabilities: FloatArray) -> FloatArray:
     return -np.log(np.clip(right, np.finfo(np.float32).tiny, 1))
 
 
-def confusion(
-    labels: IntArray, probabilities: FloatArray, threshold: float | FloatArray
-) -> dict[str, int]:
+def confusion(labels: IntArray, probabilities: FloatArray, threshold: float | FloatArray) -> dict[str, int]:
     """True and false negatives and positives of 'probability above threshold'."""
     matrix = confusion_matrix(labels, probabilities > threshold, labels=[0, 1])
     names = ("true_negatives", "false_positives", "false_negatives", "true_positives")
@@ -183,8 +180,7 @@ class Resampling:
         """Precision, recall and F1 of every resample; NaN where not defined."""
         said, positive = self.probabilities > threshold, self.labels == 1
         hits, called, there = (
-            self.weights @ self._per_series(kind.astype(float))
-            for kind in (said & positive, said, positive)
+            self.weights @ self._per_series(kind.astype(float)) for kind in (said & positive, said, positive)
         )
         return {
             "precision": _ratio(hits, called),
@@ -199,12 +195,12 @@ class Resampling:
         )
 
     def _per_series(self, values: FloatArray) -> FloatArray:
-        return np.bincount(self.series, weights=values, minlength=self.weights.shape[1])
+        sums: FloatArray = np.zeros(self.weights.shape[1])
+        np.add.at(sums, self.series, values)
+        return sums
 
 
-def compare_cpm(
-    first: Matches, second: Matches, scoring: Scoring
-) -> dict[str, float | None]:
+def compare_cpm(first: Matches, second: Matches, scoring: Scoring) -> dict[str, float | None]:
     """Paired bootstrap over series: CPM of the first less the second, interval, share won."""
     if first.nodules == 0:
         return {"difference": None, "lower": None, "upper": None, "won": None}
@@ -236,12 +232,12 @@ def _weighted_ranking(
     return area / (float(hits[-1]) * float(false[-1])), average
 
 
-def _ratio(part: FloatArray, whole: FloatArray) -> FloatArray:
+def _ratio(part: npt.NDArray[Any], whole: npt.NDArray[Any]) -> FloatArray:
     return np.where(whole > 0, part / np.maximum(whole, 1e-300), np.nan)
 
 
-def _share_interval(part: FloatArray, whole: FloatArray) -> tuple[float | None, float | None]:
-    return interval(_ratio(part.astype(float), whole.astype(float)))[1:]
+def _share_interval(part: npt.NDArray[Any], whole: npt.NDArray[Any]) -> tuple[float | None, float | None]:
+    return interval(_ratio(part, whole))[1:]
 
 
 def _band_name(low: float, high: float) -> str:

@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 CLASS_NAMES = ("not a nodule", "nodule")
@@ -34,9 +33,7 @@ class LunaModel(nn.Module):
     With the default channels and crop its parameters have the published names and shapes.
     """
 
-    def __init__(
-        self, crop: Sequence[int] = (32, 48, 48), channels: Sequence[int] = (8, 16, 32, 64)
-    ) -> None:
+    def __init__(self, crop: Sequence[int] = (32, 48, 48), channels: Sequence[int] = (8, 16, 32, 64)) -> None:
         super().__init__()
         self.tail_batchnorm = nn.BatchNorm3d(1)
         self.blocks = []

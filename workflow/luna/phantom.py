@@ -16,9 +16,9 @@ import pandas as pd
 from scipy import ndimage
 
 from luna.ct import HuArray, read_ct
-from luna.errors import UserError
 from luna.fileio import atomic_path, write_csv, write_text
 from luna.geometry import FloatArray, Grid, irc_to_xyz
+from luna.program import UserError
 from luna.progress import progress
 from luna.uids import phantom_series_uid
 
@@ -27,6 +27,7 @@ Mask = npt.NDArray[np.bool_]
 
 PADDING_HU = -3024
 """What LUNA16's scanners write outside the round field of view."""
+VESSEL_HU = 0
 SUBSETS = 10
 _SLICE_SPACINGS = (1.0, 1.25, 1.5, 2.0, 2.5)
 _FLIPPED = np.diag([-1.0, -1.0, 1.0])
@@ -74,8 +75,7 @@ def make_phantom(folder: Path, settings: PhantomSettings, processes: int = 1) ->
         (folder / f"subset{subset}").mkdir(parents=True, exist_ok=True)
     if processes == 1:
         made = [
-            make_series(folder, settings, number)
-            for number in progress(numbers, "phantom", settings.series)
+            make_series(folder, settings, number) for number in progress(numbers, "phantom", settings.series)
         ]
     else:
         with ProcessPoolExecutor(processes) as pool:
@@ -85,9 +85,7 @@ def make_phantom(folder: Path, settings: PhantomSettings, processes: int = 1) ->
         write_csv(folder / f"{name}.csv", pd.concat(tables))
 
 
-def make_series(
-    folder: Path, settings: PhantomSettings, number: int
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+def make_series(folder: Path, settings: PhantomSettings, number: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Write one CT; return its rows of annotations.csv and of candidates.csv."""
     rng = np.random.default_rng([settings.seed, number])
     uid = phantom_series_uid(settings.seed, number)
@@ -134,7 +132,7 @@ def draw_chest(rng: np.random.Generator, settings: PhantomSettings) -> Anatomy:
     """Draw a chest. The body grows with `size`, from 110 mm at 64 to 360 mm at 512 columns."""
     slices = max(12, round(settings.slices * rng.uniform(0.7, 1.3)))
     field_mm = np.interp(settings.size, [64, 512], [110, 360]) * rng.uniform(0.92, 1.08)
-    spacing = np.round([field_mm / settings.size] * 2 + [rng.choice(_SLICE_SPACINGS)], 6)
+    spacing = np.array([field_mm / settings.size] * 2 + [rng.choice(_SLICE_SPACINGS)]).round(6)
     grid = Grid(
         origin=np.round([*(rng.normal(0, 20, 2) - field_mm / 2), rng.uniform(-400, 200)], 6),
         spacing=spacing,
@@ -149,7 +147,7 @@ def draw_chest(rng: np.random.Generator, settings: PhantomSettings) -> Anatomy:
         for start, end, radius in _vessel_tree(rng, center, semi_axes):
             _draw_segment(vessels, (z, y, x), start, end, radius)
     vessels *= lungs
-    hu += vessels * (40 - hu)
+    hu += vessels * (VESSEL_HU - hu)
     hu += _correlated_noise(rng, hu.shape, (0.4, 0.7, 0.7), rng.uniform(15, 30))
     hu += _correlated_noise(rng, hu.shape, (1.5, 2.5, 2.5), rng.uniform(10, 25)) * lungs
     hu[:, (y[:, None] ** 2 + x[None, :] ** 2) > (field_mm / 2) ** 2] = PADDING_HU
@@ -171,7 +169,7 @@ def chest_from_ct(rng: np.random.Generator, path: Path) -> Anatomy:
         labels, _ = ndimage.label(layer)
         border = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
         outside[index] = np.isin(labels, border[border > 0])
-    labels, count = ndimage.label(air & ~outside)
+    labels, _ = ndimage.label(air & ~outside)
     sizes = np.bincount(labels.ravel())[1:]
     large = np.flatnonzero(sizes > 0.01 * hu.size) + 1
     if not len(large):
@@ -189,12 +187,12 @@ def place_nodules(rng: np.random.Generator, anatomy: Anatomy) -> list[Nodule]:
     places = _places(anatomy)
     kinds = [places["lung"], places["vessel"], places["pleura"]]
     nodules: list[Nodule] = []
-    for _ in range(rng.integers(1, 4)):
+    for _ in range(rng.choice([1, 2, 3], p=[0.2, 0.3, 0.5])):
         for _attempt in range(50):
             voxels = kinds[rng.choice(3, p=[0.5, 0.3, 0.2])]
             if not len(voxels):
                 continue
-            diameter = float(np.clip(rng.lognormal(np.log(9), 0.45), _SMALLEST_MM, _LARGEST_MM))
+            diameter = float(np.clip(rng.lognormal(np.log(10), 0.4), _SMALLEST_MM, _LARGEST_MM))
             center = voxels[rng.integers(len(voxels))] + rng.uniform(-0.5, 0.5, 3)
             room = [_distance_mm(anatomy.grid, center, other.center_irc) for other in nodules]
             reach = [(diameter + other.diameter_mm) / 2 + 4 for other in nodules]
@@ -216,7 +214,7 @@ def draw_nodule(rng: np.random.Generator, anatomy: Anatomy, nodule: Nodule) -> N
     lobes = 1 + 0.08 * np.sin(sum(d * w for d, w in zip(delta, wave, strict=True)) + phase)
     softness = rng.uniform(0.3, 0.6)
     share = 1 / (1 + np.exp(np.clip((distance - radius * lobes) / softness, -30, 30)))
-    density = rng.uniform(-350, -150) if rng.random() < 0.1 else rng.normal(30, 25)
+    density = rng.uniform(-350, -150) if rng.random() < 0.1 else rng.normal(80, 40)
     patch = anatomy.hu[box]
     patch += (share * np.maximum(density - patch, 0)).astype(np.float32)
 
@@ -227,7 +225,7 @@ def list_candidates(
     """Candidate locations (irc) and classes: most nodules, some twice, and distractors."""
     points: list[FloatArray] = []
     for nodule in nodules:
-        hits = rng.choice(3, p=[0.05, 0.75, 0.2])
+        hits = rng.choice(3, p=[0.05, 0.65, 0.3])
         for _ in range(hits):
             away = rng.normal(0, 1, 3)
             away *= rng.uniform(0, 0.3) * nodule.diameter_mm / np.linalg.norm(away)
@@ -248,7 +246,7 @@ def _distractors(
     for _attempt in range(20 * wanted):
         if wanted == 0:
             return
-        voxels = kinds[rng.choice(4, p=[0.35, 0.25, 0.2, 0.2])]
+        voxels = kinds[rng.choice(4, p=[0.3, 0.2, 0.2, 0.3])]
         if not len(voxels):
             continue
         point = voxels[rng.integers(len(voxels))] + rng.uniform(-0.5, 0.5, 3)
@@ -278,9 +276,7 @@ def _distance_mm(grid: Grid, a_irc: FloatArray, b_irc: FloatArray) -> float:
     return float(np.linalg.norm((a_irc - b_irc) * grid.spacing[::-1]))
 
 
-def _table(
-    uid: str, points_irc: FloatArray, grid: Grid, name: str, values: npt.ArrayLike
-) -> pd.DataFrame:
+def _table(uid: str, points_irc: FloatArray, grid: Grid, name: str, values: npt.ArrayLike) -> pd.DataFrame:
     xyz = np.round(irc_to_xyz(points_irc, grid), 6)
     return pd.DataFrame(
         {"seriesuid": uid, "coordX": xyz[:, 0], "coordY": xyz[:, 1], "coordZ": xyz[:, 2], name: values}
@@ -346,7 +342,7 @@ def _vessel_tree(
         target = center + rng.uniform(-0.85, 0.85, 3) * semi_axes
         start = hilum + np.array([rng.uniform(-0.6, 0.6) * semi_axes[0], 0, 0])
         heading = target - start
-        branches.append((start, heading / np.linalg.norm(heading), rng.uniform(2.0, 3.2), 0.55 * reach))
+        branches.append((start, heading / np.linalg.norm(heading), rng.uniform(1.6, 2.6), 0.55 * reach))
     while branches:
         start, heading, radius, length = branches.pop()
         end = start + heading * length * rng.uniform(0.7, 1.3)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from luna.errors import UserError
 from luna.froc import SUBMISSION_COLUMNS
+from luna.program import UserError
 from luna.tables import ANNOTATION_COLUMNS, read_table
 
 
@@ -17,8 +17,7 @@ def read_submission(path: Path, listed: list[str] | None = None) -> pd.DataFrame
     table = _whole(path, SUBMISSION_COLUMNS)
     if listed is not None and len(table) and not table["seriesuid"].isin(listed).any():
         raise UserError(
-            f"{path}: none of its series is in the list of series;"
-            f" the first is {table['seriesuid'].iloc[0]}"
+            f"{path}: none of its series is in the list of series; the first is {table['seriesuid'].iloc[0]}"
         )
     return table
 

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from luna.errors import UserError
 from luna.fileio import read_json, write_csv, write_json
 from luna.froc import Matches, match_marks
 from luna.judging import Scoring, Truth, compare_cpm, judge
 from luna.metrics import COUNTS, NAMES
+from luna.program import UserError
 
 METRICS_COLUMNS = ["run", "fold", "epoch", "split", "samples_seen", *COUNTS, *NAMES]
 """A row a run, fold, epoch and split: trn and val for every epoch, tst once for the chosen one."""

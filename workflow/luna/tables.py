@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from luna.errors import UserError
 from luna.geometry import Grid, xyz_to_irc
+from luna.program import UserError
 
 XYZ = ["coordX", "coordY", "coordZ"]
 IRC = ["index", "row", "col"]
@@ -89,9 +90,7 @@ def read_annotations(path: Path) -> tuple[pd.DataFrame, list[str]]:
     table, problems = read_table(path, ANNOTATION_COLUMNS)
     wrong = table["diameter_mm"] <= 0
     if wrong.any():
-        problems.append(
-            f"{path}: rows whose diameter_mm is not positive ({lines_text(table.index[wrong])})"
-        )
+        problems.append(f"{path}: rows whose diameter_mm is not positive ({lines_text(table.index[wrong])})")
     return table[~wrong], problems
 
 
@@ -154,13 +153,13 @@ def outside_ct(
     return known & ((irc < 0) | (irc >= limits)).any(axis=1)
 
 
-def grid_of(row: object) -> Grid:
+def grid_of(row: Any) -> Grid:
     """The grid in a row of series.csv (see luna.verify)."""
-    return Grid(
-        *(np.array([float(word) for word in str(getattr(row, name)).split()])
-          for name in ("origin", "spacing")),
-        np.array([float(word) for word in str(row.direction).split()]).reshape(3, 3),  # type: ignore[attr-defined]
-    )  # fmt: skip
+    origin, spacing, direction = (
+        np.array([float(word) for word in str(text).split()])
+        for text in (row.origin, row.spacing, row.direction)
+    )
+    return Grid(origin, spacing, direction.reshape(3, 3))
 
 
 def fold_subsets(fold: int, present: Sequence[int]) -> dict[str, list[int]]:
@@ -172,8 +171,7 @@ def fold_subsets(fold: int, present: Sequence[int]) -> dict[str, list[int]]:
     present = sorted(set(present))
     if fold not in present:
         raise UserError(
-            f"fold {fold} tests on subset {fold}, which has no usable series;"
-            f" set `folds` to one of {present}"
+            f"fold {fold} tests on subset {fold}, which has no usable series; set `folds` to one of {present}"
         )
     if len(present) < 3:
         raise UserError(f"three subsets are needed to train, choose and test; there are {present}")

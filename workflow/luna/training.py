@@ -18,12 +18,12 @@ from luna.checkpoints import Checkpoints
 from luna.crops import CropSettings, CropSource
 from luna.dataset import LunaDataset, batches_of, epoch_order, load_batches
 from luna.device import autocast, place, prepare_device
-from luna.errors import UserError
 from luna.fileio import digest, write_csv
 from luna.inference import channels_last, load_weights, predict, save_model
 from luna.machine import usable_threads
 from luna.metrics import COUNTS, NAMES, best_threshold, figures, is_better
 from luna.model import CLASS_NAMES, build_model
+from luna.program import UserError
 from luna.progress import enumerate_with_estimate
 from luna.tables import split_rows
 from luna.tensorboard import TensorBoardLogs
@@ -189,7 +189,9 @@ class Training:
     ) -> tuple[Tensor, Tensor]:
         """One optimizer step; logits (n, 2) and losses (n,), both still on the device."""
         noise = torch.Generator(self.device)
-        noise.manual_seed(int(np.random.SeedSequence([self.job.seed, *place_in_training]).generate_state(1)[0]))
+        noise.manual_seed(
+            int(np.random.SeedSequence([self.job.seed, *place_in_training]).generate_state(1)[0])
+        )
         settings = self.training_set.source.settings
         inputs = to_input(crops, settings.crop, self.recipe["augmentation"], draws, noise)
         self.optimizer.zero_grad(set_to_none=True)
@@ -315,9 +317,7 @@ def weighted_loss(losses: Tensor, labels: Tensor, recipe: dict[str, Any]) -> Ten
     return (losses * weights).sum() / weights.sum()
 
 
-def build_optimizer(
-    model: nn.Module, recipe: dict[str, Any], device: torch.device
-) -> torch.optim.Optimizer:
+def build_optimizer(model: nn.Module, recipe: dict[str, Any], device: torch.device) -> torch.optim.Optimizer:
     """SGD with momentum, or AdamW."""
     shared = {"lr": recipe["learning_rate"], "weight_decay": recipe["weight_decay"], "fused": True}
     if recipe["optimizer"] == "adamw":

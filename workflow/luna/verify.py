@@ -11,9 +11,9 @@ import pandas as pd
 import xxhash
 
 from luna.ct import CtHeader, find_cts, read_ct, read_header, series_uid_of
-from luna.errors import UserError
 from luna.fileio import file_checksum
 from luna.luna16 import facts, subset_of
+from luna.program import UserError
 from luna.progress import progress
 from luna.tables import (
     SUBSETS,
@@ -142,7 +142,7 @@ def verify_dataset(
     """Judge the whole: the subsets' rows together, the tables, and LUNA16's known counts.
 
     Gives the usable series (COLUMNS) and a report, ready for JSON, with `problems`, `warnings`
-    (problems that are no reason to stop), `notes`, counts of series, nodules and candidates, and the share of the nodules that is usable.
+    (problems that are no reason to stop), `notes`, and counts of series, nodules and candidates.
     """
     problems = [
         Problem(*text.split(": ", 2)) for cell in series["problem"].dropna() for text in cell.split("\n")
@@ -285,7 +285,7 @@ def _read_voxels(path: Path, header: CtHeader) -> dict[str, Any]:
 def _scan_raw(path: Path) -> tuple[int, int, str]:
     hasher = xxhash.xxh3_128()
     buffer = np.empty(_BLOCK // 2, dtype="<i2")
-    view = memoryview(buffer).cast("B")
+    view = buffer.data.cast("B")
     low, high = 32767, -32768
     with path.open("rb", buffering=0) as file:
         while count := file.readinto(view):

@@ -9,11 +9,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import pandas as pd
-
 from luna.config import default_section
 from luna.crops import CropSettings, cache_series_crops
-from luna.errors import command_line_program
 from luna.fileio import write_json
+from luna.program import command_line_program
 from luna.tables import SUBSETS
 
 
@@ -41,9 +40,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     candidates = pd.read_csv(options.candidates, dtype={"seriesuid": str})
     if options.subset is not None:
         series = series[series["subset"] == options.subset]
-    manifest = cache_series_crops(
-        series, candidates, options.folder, CropSettings.from_config(vars(options))
-    )
+    manifest = cache_series_crops(series, candidates, options.folder, CropSettings.from_config(vars(options)))
     print(f"{manifest['built']} series cut, {manifest['kept']} kept", file=sys.stderr)
     if options.manifest is not None:
         write_json(options.manifest, manifest["series"])

@@ -16,9 +16,9 @@ from luna.arguments import (
     read_candidates_file,
 )
 from luna.config import default_section
-from luna.errors import command_line_program
 from luna.evaluation import EvaluationJob, evaluate
 from luna.judging import Scoring
+from luna.program import command_line_program
 from luna.submissions import read_findings
 from luna.tables import read_annotations
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from luna.errors import command_line_program
 from luna.machine import usable_threads
 from luna.phantom import PhantomSettings, make_phantom
+from luna.program import command_line_program
 
 
 @command_line_program

@@ -8,9 +8,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from luna.errors import command_line_program
 from luna.fileio import write_json
 from luna.froc import RATES, match_marks, score
+from luna.program import command_line_program
 from luna.submissions import read_findings, read_series_uids, read_submission
 
 

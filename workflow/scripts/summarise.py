@@ -9,8 +9,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from luna.config import default_section
-from luna.errors import command_line_program
 from luna.judging import Scoring
+from luna.program import command_line_program
 from luna.submissions import read_findings
 from luna.summary import summarise
 from luna.tables import read_annotations
@@ -34,9 +34,7 @@ def parser() -> argparse.ArgumentParser:
 @command_line_program
 def main(argv: Sequence[str] | None = None) -> None:
     options = parser().parse_args(argv)
-    folders = {
-        run: [options.runs / run / f"fold{fold}" for fold in options.folds] for run in options.names
-    }
+    folders = {run: [options.runs / run / f"fold{fold}" for fold in options.folds] for run in options.names}
     summarise(
         folders,
         read_annotations(options.annotations)[0],

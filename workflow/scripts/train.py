@@ -16,13 +16,12 @@ from luna.arguments import (
     add_data_arguments,
     add_machine_arguments,
     crop_source,
-    json_object,
     machine_of,
     read_candidates_file,
     split_of,
 )
 from luna.config import complete_recipe, default_recipe
-from luna.errors import command_line_program
+from luna.program import command_line_program, json_object
 from luna.sources import code_digest
 from luna.training import TrainingJob, train
 
@@ -75,9 +74,7 @@ def parser() -> argparse.ArgumentParser:
     recipe = parser.add_argument_group("recipe")
     recipe.add_argument("--recipe", type=json_object, default={}, help="keys of the recipe, as JSON")
     recipe.add_argument("--epochs", type=int, help=f"default {default['epochs']}")
-    recipe.add_argument(
-        "--batch-size", type=int, help=f"samples in a step, default {default['batch_size']}"
-    )
+    recipe.add_argument("--batch-size", type=int, help=f"samples in a step, default {default['batch_size']}")
     recipe.add_argument("--balance", type=float, help="negatives for each positive; 0: as they come")
     recipe.add_argument("--val-stride", type=int, help="validate with every n-th candidate (leaks)")
     recipe.add_argument("--init-weights", type=Path, help="a state dict to start from")

@@ -13,9 +13,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import pandas as pd
-
-from luna.errors import UserError, command_line_program
 from luna.fileio import write_csv, write_json
+from luna.program import UserError, command_line_program
 from luna.tables import SUBSETS
 from luna.verify import summary, verify_dataset, verify_subset
 
@@ -35,9 +34,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--expect", choices=["luna16", "any"], default="any")
     part = parser.add_mutually_exclusive_group()
     part.add_argument("--subset", type=int, choices=range(SUBSETS), help="check only this subset's series")
-    part.add_argument(
-        "--merge", type=int, nargs="*", help="judge the whole from the subsets checked before"
-    )
+    part.add_argument("--merge", type=int, nargs="*", help="judge the whole from the subsets checked before")
     return parser
 
 

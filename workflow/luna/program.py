@@ -1,9 +1,12 @@
-"""The one exception for mistakes a user can mend, and how a program reports it."""
+"""What all command-line programs share: the exception for a user's mistakes and how it is told."""
 
+import argparse
 import functools
+import json
 import logging
 import sys
 from collections.abc import Callable, Sequence
+from typing import Any
 
 
 class UserError(Exception):
@@ -42,3 +45,14 @@ def command_line_program(main: Callable[..., None]) -> Callable[..., None]:
             sys.exit("interrupted")
 
     return program
+
+
+def json_object(text: str) -> dict[str, Any]:
+    """The type of a command-line argument that is a JSON object."""
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"not JSON ({error})") from error
+    if not isinstance(value, dict):
+        raise argparse.ArgumentTypeError("must be a JSON object")
+    return value

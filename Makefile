@@ -1,0 +1,42 @@
+# Two commands do everything: `make run` and `make test`. Both set up .venv when it is needed.
+PYTHON ?= python3
+BIN := .venv/bin
+CORES ?= 8
+
+.PHONY: run test lint format bench tensorboard unlock clean help
+
+help:  ## Show this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
+
+.venv/installed: envs/requirements.txt envs/requirements-dev.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -r envs/requirements.txt -r envs/requirements-dev.txt
+	touch $@
+
+run: .venv/installed  ## Run the whole workflow on the embedded phantom data
+	$(BIN)/snakemake --cores $(CORES) --resources gpu=1
+
+test: .venv/installed  ## Lint, type-check and test
+	$(MAKE) lint
+	$(BIN)/pytest -n 2 --dist worksteal tests
+
+lint: .venv/installed  ## Check style, types and the workflow's own lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile workflow/rules
+	$(BIN)/mypy
+	$(BIN)/snakemake --lint
+
+format: .venv/installed  ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/snakefmt Snakefile workflow/rules
+
+tensorboard: .venv/installed  ## Show the training logs
+	$(BIN)/tensorboard --logdir results/tensorboard
+
+unlock: .venv/installed  ## After a crash of the machine: release the folder
+	$(BIN)/snakemake --unlock
+
+clean:  ## Delete all results
+	rm -rf results/* .snakemake

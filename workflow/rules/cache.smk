@@ -1,0 +1,27 @@
+# The crop cache. A job a subset: inside it only series that changed are cut again.
+rule cache_subset:
+    input:
+        files=lambda wildcards: FILES[int(wildcards.subset)],
+        series="results/series.csv",
+        candidates="results/candidates.csv",
+    output:
+        "results/cache/subset{subset}.json",
+    log:
+        "results/logs/cache_subset{subset}.log",
+    benchmark:
+        "results/benchmarks/cache_subset{subset}.tsv"
+    params:
+        code=code("cache_crops"),
+        command=program("cache_crops"),
+        settings=" ".join(
+            f"--{key} {' '.join(map(str, config['cache'][key]))}"
+            for key in ("crop", "margin", "clip")
+        ),
+        codec=config["cache"]["codec"],
+        folder="results/cache/crops",
+    message:
+        "Cutting the crops of subset {wildcards.subset}"
+    shell:
+        "{params.command} --series {input.series} --candidates {input.candidates}"
+        " --folder {params.folder} --subset {wildcards.subset} --manifest {output}"
+        " {params.settings} --codec {params.codec} 2> {log}"

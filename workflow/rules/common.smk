@@ -1,0 +1,69 @@
+# What every rule needs: the completed config, the data's files, and the digests of the programs.
+import json
+
+from snakemake.exceptions import WorkflowError
+
+from luna.config import complete
+from luna.program import UserError
+from luna.sources import code_digest
+from luna.uids import phantom_series_uid
+
+try:
+    config = complete(config)
+except UserError as error:
+    raise WorkflowError(str(error))
+
+# A resource that is not given is unlimited in Snakemake; here it then means one GPU.
+GPUS = (
+    max(1, workflow.global_resources["gpu"].value)
+    if "gpu" in workflow.global_resources
+    else 1
+)
+SCRIPTS = Path(workflow.basedir) / "workflow" / "scripts"
+DATA, RUNS, FOLDS = config["data"], list(config["runs"]), config["folds"]
+PHANTOM = DATA["source"] == "phantom"
+ROOT = Path("results/phantom" if PHANTOM else DATA["root"])
+ANNOTATIONS = DATA["annotations"] or str(ROOT / "annotations.csv")
+CANDIDATES = DATA["candidates"] or [str(ROOT / "candidates.csv")]
+EXCLUDED = DATA["excluded"]
+
+if PHANTOM:
+    UIDS = [
+        phantom_series_uid(config["seed"], n)
+        for n in range(config["phantom"]["series"])
+    ]
+    FILES = {
+        n: [
+            f"{ROOT}/subset{n}/{uid}.{kind}"
+            for uid in UIDS[n::10]
+            for kind in ("mhd", "raw")
+        ]
+        for n in range(10)
+    }
+else:
+    FILES = {n: sorted(map(str, ROOT.glob(f"subset{n}/*"))) for n in range(10)}
+SUBSETS = [n for n in FILES if FILES[n]]
+if not SUBSETS:
+    raise WorkflowError(
+        f"data.root: {ROOT or 'is empty'}: no folder subset0 to subset9 with files is there"
+    )
+
+
+def program(name):
+    """The command that starts a program, with the interpreter that runs Snakemake."""
+    return f"{sys.executable} {SCRIPTS / name}.py"
+
+
+def code(name):
+    """Changes when the code that a program runs does; as a parameter it makes Snakemake rerun."""
+    return code_digest(SCRIPTS / f"{name}.py")
+
+
+def as_json(value):
+    """A value as JSON that does not depend on the order of its keys."""
+    return json.dumps(value, sort_keys=True)
+
+
+def gpu_share():
+    """Threads of a job that computes: the cores, shared out among the GPUs."""
+    return max(1, workflow.cores // GPUS)

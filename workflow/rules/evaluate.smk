@@ -1,0 +1,65 @@
+# Test every model on the series that chose nothing, and bring the figures together.
+SCORING = (
+    f"--annotations '{ANNOTATIONS}' --bootstrap {config['evaluation']['bootstrap']}"
+    f" --max-marks {config['evaluation']['max_marks']} --seed {config['seed']}"
+    + (f" --excluded '{EXCLUDED}'" if EXCLUDED else "")
+)
+RUN_FILES = ["history.csv", "predictions.csv", "evaluation.json"]
+
+
+rule evaluate:
+    input:
+        model="results/runs/{run}/fold{fold}/model.pt",
+        crops=CROPS,
+        series="results/series.csv",
+        candidates="results/candidates.csv",
+        truth=[ANNOTATIONS, EXCLUDED] if EXCLUDED else [ANNOTATIONS],
+    output:
+        predictions="results/runs/{run}/fold{fold}/predictions.csv",
+        evaluation="results/runs/{run}/fold{fold}/evaluation.json",
+    log:
+        "results/logs/evaluate_{run}_fold{fold}.log",
+    benchmark:
+        "results/benchmarks/evaluate_{run}_fold{fold}.tsv"
+    threads: gpu_share()
+    resources:
+        gpu=1,
+    params:
+        code=code("evaluate"),
+        command=program("evaluate"),
+        data=DATA_OPTIONS,
+        scoring=SCORING,
+    message:
+        "Testing {wildcards.run}, fold {wildcards.fold}"
+    shell:
+        "{params.command} --model {input.model} {params.data} {params.scoring}"
+        " --threads {threads} {MACHINE_OPTIONS} 2> {log}"
+
+
+rule metrics:
+    input:
+        expand(
+            "results/runs/{run}/fold{fold}/{file}",
+            run=RUNS,
+            fold=FOLDS,
+            file=RUN_FILES,
+        ),
+        truth=[ANNOTATIONS, EXCLUDED] if EXCLUDED else [ANNOTATIONS],
+    output:
+        "results/metrics.csv",
+        "results/summary.csv",
+        "results/summary.json",
+    log:
+        "results/logs/metrics.log",
+    benchmark:
+        "results/benchmarks/metrics.tsv"
+    params:
+        code=code("summarise"),
+        command=program("summarise"),
+        runs=RUNS,
+        folds=FOLDS,
+        scoring=SCORING,
+    message:
+        "Bringing the figures together"
+    shell:
+        "{params.command} --names {params.runs} --folds {params.folds} {params.scoring} 2> {log}"
