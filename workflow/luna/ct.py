@@ -198,17 +198,18 @@ def _flag(fields: dict[str, str], key: str) -> bool:
 def _header_from_simpleitk(path: Path) -> CtHeader:
     import SimpleITK as sitk
 
-    reader = sitk.ImageSeriesReader() if path.is_dir() else sitk.ImageFileReader()
-    if isinstance(reader, sitk.ImageSeriesReader):
+    if path.is_dir():
         image = _simpleitk_image(path)
+        components = image.GetNumberOfComponentsPerPixel()
     else:
-        reader.SetFileName(str(path))
+        image = sitk.ImageFileReader()
+        image.SetFileName(str(path))
         try:
-            reader.ReadImageInformation()
+            image.ReadImageInformation()
         except RuntimeError as error:
             raise _unreadable(path, error) from error
-        image = reader
-    if image.GetDimension() != 3 or image.GetNumberOfComponents() != 1:
+        components = image.GetNumberOfComponents()
+    if image.GetDimension() != 3 or components != 1:
         raise UserError(f"{path}: has {image.GetDimension()} dimensions, a CT has 3 of one component")
     columns, rows, slices = image.GetSize()
     return CtHeader(

@@ -29,7 +29,7 @@ PADDING_HU = -3024
 """What LUNA16's scanners write outside the round field of view."""
 VESSEL_HU = 0
 SUBSETS = 10
-_SLICE_SPACINGS = (1.0, 1.25, 1.5, 2.0, 2.5)
+_SLICE_SPACINGS = (0.75, 1.0, 1.25, 1.5, 2.0)
 _FLIPPED = np.diag([-1.0, -1.0, 1.0])
 _SMALLEST_MM, _LARGEST_MM = 3.0, 25.0
 
@@ -39,7 +39,7 @@ class PhantomSettings:
     """What to make. `size` is rows and columns, `slices` and `candidates` are means per series."""
 
     series: int = 40
-    size: int = 128
+    size: int = 144
     slices: int = 56
     candidates: int = 80
     seed: int = 0
@@ -129,9 +129,9 @@ def write_mhd(path: Path, hu: HuArray, grid: Grid) -> None:
 
 
 def draw_chest(rng: np.random.Generator, settings: PhantomSettings) -> Anatomy:
-    """Draw a chest. The body grows with `size`, from 110 mm at 64 to 360 mm at 512 columns."""
+    """Draw a chest. The body grows with `size`, from 80 mm at 64 to 360 mm at 512 columns."""
     slices = max(12, round(settings.slices * rng.uniform(0.7, 1.3)))
-    field_mm = np.interp(settings.size, [64, 512], [110, 360]) * rng.uniform(0.92, 1.08)
+    field_mm = np.interp(settings.size, [64, 512], [80, 360]) * rng.uniform(0.92, 1.08)
     spacing = np.array([field_mm / settings.size] * 2 + [rng.choice(_SLICE_SPACINGS)]).round(6)
     grid = Grid(
         origin=np.round([*(rng.normal(0, 20, 2) - field_mm / 2), rng.uniform(-400, 200)], 6),
@@ -342,7 +342,7 @@ def _vessel_tree(
         target = center + rng.uniform(-0.85, 0.85, 3) * semi_axes
         start = hilum + np.array([rng.uniform(-0.6, 0.6) * semi_axes[0], 0, 0])
         heading = target - start
-        branches.append((start, heading / np.linalg.norm(heading), rng.uniform(1.6, 2.6), 0.55 * reach))
+        branches.append((start, heading / np.linalg.norm(heading), rng.uniform(1.4, 2.2), 0.55 * reach))
     while branches:
         start, heading, radius, length = branches.pop()
         end = start + heading * length * rng.uniform(0.7, 1.3)

@@ -9,6 +9,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import pandas as pd
+
 from luna.config import default_section
 from luna.crops import CropSettings, cache_series_crops
 from luna.fileio import write_json

@@ -9,6 +9,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import pandas as pd
+
 from luna.candidates import list_candidates
 from luna.fileio import write_csv, write_json
 from luna.program import UserError, command_line_program

@@ -1,0 +1,73 @@
+"""Fixtures: a tiny phantom data set, prepared up to the crop cache, and where real data lies."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from luna.candidates import list_candidates
+from luna.crops import CropSettings, cache_series_crops
+from luna.fileio import write_csv, write_json
+from luna.phantom import PhantomSettings, make_phantom
+from luna.verify import verify_dataset, verify_subset
+
+PROJECT = Path(__file__).parents[1]
+TINY = PhantomSettings(series=10, size=64, slices=24, candidates=16, seed=7)
+SMALL_CROP = CropSettings(crop=(16, 16, 16), margin=(1, 2, 2))
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A data set with its tables and crop cache, as the workflow leaves it."""
+
+    root: Path
+    folder: Path
+    series: pd.DataFrame
+    candidates: pd.DataFrame
+    settings: CropSettings
+
+    @property
+    def crops(self) -> Path:
+        return self.folder / "cache" / "crops"
+
+    @property
+    def annotations(self) -> Path:
+        return self.root / "annotations.csv"
+
+
+@pytest.fixture(scope="session")
+def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Root of a tiny phantom data set; do not change it."""
+    root = tmp_path_factory.mktemp("phantom")
+    make_phantom(root, TINY)
+    return root
+
+
+@pytest.fixture(scope="session")
+def prepared(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    """The tiny phantom, verified, listed and cached with small crops; do not change it."""
+    return prepare(phantom, tmp_path_factory.mktemp("prepared"), SMALL_CROP)
+
+
+def prepare(root: Path, folder: Path, settings: CropSettings) -> Prepared:
+    """Do what the workflow's stages do before training."""
+    checked = pd.concat([verify_subset(root, n, "full") for n in range(10)])
+    tables = (root / "annotations.csv", [root / "candidates.csv"])
+    series, _ = verify_dataset(checked, *tables)
+    candidates, report = list_candidates(series, *tables)
+    write_csv(folder / "series.csv", series)
+    write_csv(folder / "candidates.csv", candidates)
+    write_json(folder / "candidates.json", report)
+    cache_series_crops(series, candidates, folder / "cache" / "crops", settings)
+    return Prepared(root, folder, series, candidates, settings)
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Folder of the real data sets; skips where there is none."""
+    folder = Path(os.environ.get("LUNA_REAL_DATA", PROJECT.parent / "shared" / "data"))
+    if not (folder / "slabs").is_dir():
+        pytest.skip(f"no real data at {folder}; set LUNA_REAL_DATA")
+    return folder
