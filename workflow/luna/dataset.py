@@ -101,7 +101,7 @@ def _sort_order(candidates: pd.DataFrame, sortby: str | None, seed: int) -> IntA
 def epoch_order(labels: IntArray, seed: int, epoch: int, balance: float = 0, samples: int = 0) -> IntArray:
     """Indices of an epoch's samples, a function of seed and epoch alone.
 
-    balance: negatives for each positive (0: natural ratio). samples: how many (0: as many as
+    balance: negatives for each positive, in every batch (0: natural ratio). samples: how many (0: as many as
     there are). Within a class nothing comes twice before everything came once. Where a class is
     missing there is nothing to balance, and the order is the natural one.
     """
@@ -110,9 +110,14 @@ def epoch_order(labels: IntArray, seed: int, epoch: int, balance: float = 0, sam
     positive, negative = np.flatnonzero(labels == 1), np.flatnonzero(labels == 0)
     if balance == 0 or not len(positive) or not len(negative):
         return _cycle(rng, np.arange(len(labels)), count)
-    positives = max(1, round(count / (1 + balance)))
-    chosen = [_cycle(rng, positive, positives), _cycle(rng, negative, count - positives)]
-    return rng.permutation(np.concatenate(chosen))
+    # Spread evenly, so that every batch has the ratio: where it varies by chance from batch to batch,
+    # a small network chases the ratio instead of learning to tell the classes apart.
+    steps = np.floor(np.arange(count + 1) / (1 + balance) + 0.5)
+    is_positive = np.diff(steps) > 0
+    order = np.empty(count, dtype=np.int64)
+    order[is_positive] = _cycle(rng, positive, int(is_positive.sum()))
+    order[~is_positive] = _cycle(rng, negative, int((~is_positive).sum()))
+    return order
 
 
 def _cycle(rng: np.random.Generator, indices: IntArray, count: int) -> IntArray:

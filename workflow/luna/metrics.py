@@ -83,7 +83,7 @@ def best_threshold(labels: IntArray, probabilities: FloatArray) -> float:
         precision, recall, scores = precision_recall_curve(labels, probabilities)
     f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
     best = int(np.argmax(f1[:-1]))
-    below = scores[best - 1] if best else 0.0
+    below = scores[best - 1] if best else -1e-6
     return float((scores[best] + below) / 2)
 
 

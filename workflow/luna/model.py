@@ -71,5 +71,9 @@ MODELS: dict[str, Callable[..., nn.Module]] = {"luna": LunaModel}
 
 def build_model(model: dict[str, Any], crop: Sequence[int]) -> nn.Module:
     """The network of a recipe's `model` section for a crop size; weights from torch's seed."""
-    arguments = {key: value for key, value in model.items() if key != "name"}
-    return MODELS[model["name"]](crop=tuple(crop), **arguments)
+    built = MODELS[model["name"]](crop=tuple(crop), channels=model["channels"])
+    if model.get("init", "chapter") == "torch":
+        for module in built.modules():
+            if isinstance(module, nn.Conv3d | nn.Linear):
+                module.reset_parameters()
+    return built

@@ -223,8 +223,7 @@ def _plots(results: Results, annotations_file: Path) -> dict[str, str]:
     annotations, _ = read_annotations(annotations_file)
     curves, samples = {}, {}
     for run, predictions in results.predictions.items():
-        uids = [uid for uid in results.series["seriesuid"] if uid in set(runs[run]["series_uids"])]
-        curves[run] = Froc(match_marks(predictions, annotations, uids))
+        curves[run] = Froc(match_marks(predictions, annotations, runs[run]["series_uids"]))
         samples[run] = (predictions["class"].to_numpy(), predictions["probability"].to_numpy())
     history = results.metrics[results.metrics["split"].isin(["trn", "val"])]
     best = {run: judged["epochs"][0] for run, judged in runs.items() if len(judged["epochs"]) == 1}

@@ -78,6 +78,7 @@ def _joined(
     ).drop_duplicates("id")
     truth = Truth(list(threshold), annotations, excluded)
     judged = judge(predictions, truth, np.array(list(threshold.values())), scoring)
+    judged["series_uids"] = truth.series_uids
     judged["folds"] = [evaluation["fold"] for evaluation in evaluations]
     judged["epochs"] = [evaluation["epoch"] for evaluation in evaluations]
     judged["thresholds"] = [evaluation["threshold"] for evaluation in evaluations]

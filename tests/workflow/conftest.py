@@ -1,0 +1,96 @@
+"""Runs the real workflow by its own Snakefile in a folder of its own."""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from conftest import PROJECT
+
+TINY_CONFIG: dict[str, Any] = {
+    "data": {"source": "phantom"},
+    "phantom": {"series": 10, "size": 64, "slices": 24, "candidates": 16},
+    "cache": {"crop": [16, 16, 16], "margin": [1, 1, 1]},
+    "evaluation": {"bootstrap": 50},
+    "runs": {
+        "first": {"epochs": 1, "model": {"channels": [2, 4]}},
+        "second": {"epochs": 1, "balance": 1, "samples_per_epoch": 32, "model": {"channels": [2, 4]}},
+    },
+}
+
+
+@dataclass
+class Workflow:
+    """A folder in which `snakemake` runs this project's Snakefile with a config of its own."""
+
+    folder: Path
+    config: dict[str, Any]
+
+    def run(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Start snakemake as a user does."""
+        (self.folder / "config").mkdir(exist_ok=True)
+        (self.folder / "config" / "config.yaml").write_text(yaml.safe_dump(self.config))
+        done = subprocess.run(
+            [
+                sys.executable, "-m", "snakemake", "--snakefile", str(PROJECT / "Snakefile"),
+                "--cores", "2", "--resources", "gpu=1", *arguments,
+            ],
+            cwd=self.folder, capture_output=True, text=True, check=False, env=os.environ | {"COLUMNS": "200"},
+        )  # fmt: skip
+        if check:
+            assert done.returncode == 0, done.stdout + done.stderr
+        return done
+
+    def planned(self, *arguments: str) -> list[str]:
+        """The jobs a dry run would start, as `rule` or `rule wildcards`, sorted, without `all`."""
+        return jobs_in(self.run("--dry-run", *arguments))
+
+    def result(self, name: str) -> Path:
+        return self.folder / "results" / name
+
+
+def jobs_in(done: subprocess.CompletedProcess[str]) -> list[str]:
+    """Jobs that a (dry) run's output names."""
+    jobs: list[str] = []
+    for line in (done.stdout + done.stderr).splitlines():
+        text = line.strip()
+        if text.startswith(("rule ", "localrule ")):
+            jobs.append(text.split()[1].rstrip(":"))
+        elif text.startswith("wildcards:") and jobs:
+            values = [pair.split("=")[1] for pair in text.removeprefix("wildcards: ").split(", ")]
+            jobs[-1] += " " + " ".join(values)
+        elif text.startswith("Job ") and ": " in text:
+            jobs.append(_job_of_message(text.split(": ", 1)[1]))
+    return sorted(job for job in jobs if job != "all")
+
+
+_MESSAGES = {
+    "Making the phantom data set": "phantom",
+    "Judging the data set": "verify",
+    "Listing the candidates": "candidates",
+    "Bringing the figures together": "metrics",
+    "Writing the report": "report",
+}
+
+
+def _job_of_message(message: str) -> str:
+    """With a message Snakemake prints only that: translate it back."""
+    if message in _MESSAGES:
+        return _MESSAGES[message]
+    words = message.replace(",", "").split()
+    for start, rule in (("Verifying", "verify_subset"), ("Cutting", "cache_subset")):
+        if words[0] == start:
+            return f"{rule} {words[-1]}"
+    rule = {"Training": "train", "Testing": "evaluate"}[words[0]]
+    return f"{rule} {words[1]} {words[-1]}"
+
+
+@pytest.fixture
+def workflow(tmp_path: Path) -> Workflow:
+    """A tiny workflow that has not run yet."""
+    return Workflow(tmp_path, yaml.safe_load(yaml.safe_dump(TINY_CONFIG)))

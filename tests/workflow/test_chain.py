@@ -1,0 +1,114 @@
+"""The whole chain, run as a user runs it."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import SimpleITK as sitk
+
+from luna.inference import load_model_file
+from luna.metrics import NAMES
+
+from .conftest import Workflow
+
+
+def test_phantom_chain(workflow: Workflow) -> None:
+    """Every file is there and right; nothing is left to do; a second run from scratch is identical."""
+    workflow.run()
+    metrics = pd.read_csv(workflow.result("metrics.csv"))
+    assert set(NAMES) <= set(metrics.columns)
+    assert metrics[["run", "fold", "epoch", "split"]].to_numpy().tolist() == [
+        [run, 0, 1, split] for run in ("first", "second") for split in ("trn", "val", "tst")
+    ]
+    first_trn = metrics[(metrics["run"] == "first") & (metrics["split"] == "trn")].iloc[0]
+    listed = pd.read_csv(workflow.result("candidates.csv"))
+    assert first_trn["samples"] == (~listed["subset"].isin([0, 1])).sum()
+    assert metrics[(metrics["run"] == "second")]["samples"].iloc[0] == 32
+    summary = pd.read_csv(workflow.result("summary.csv"))
+    assert summary["run"].tolist() == ["first", "second"]
+    predictions = pd.read_csv(workflow.result("runs/first/fold0/predictions.csv"))
+    assert set(predictions["seriesuid"]) == set(listed["seriesuid"][listed["subset"] == 0])
+    model = load_model_file(workflow.result("runs/first/fold0/model.pt"))
+    assert (model["run"], model["crop"], model["clip"]) == ("first", [16, 16, 16], [-1000, 1000])
+    page = workflow.result("report.html").read_text()
+    assert "What stands out" in page
+    assert "first" in page
+    assert any(workflow.result("tensorboard").rglob("events.*"))
+    assert workflow.planned() == []
+
+    names = ["metrics.csv", "summary.csv", "runs/second/fold0/model.pt", "runs/second/fold0/predictions.csv"]
+    before = {name: workflow.result(name).read_bytes() for name in names}
+    workflow.run("--forceall")
+    for name in names:
+        assert workflow.result(name).read_bytes() == before[name], f"{name} is not the same again"
+
+
+def test_mistakes_in_the_config_stop_before_anything_runs(workflow: Workflow) -> None:
+    workflow.config["cache"]["codec"] = "zip"
+    workflow.config["sed"] = 1
+    done = workflow.run(check=False)
+    text = done.stdout + done.stderr
+    assert done.returncode != 0
+    assert "cache.codec" in text
+    assert "sed: unknown key" in text
+    assert "Traceback" not in text
+    assert not workflow.result("phantom").exists()
+
+
+def test_missing_data_is_named(workflow: Workflow) -> None:
+    workflow.config["data"] = {"source": "files", "root": "nowhere"}
+    done = workflow.run(check=False)
+    text = done.stdout + done.stderr
+    assert done.returncode != 0
+    assert "nowhere" in text
+    assert "Traceback" not in text
+
+
+def test_a_failing_job_shows_its_message(workflow: Workflow) -> None:
+    workflow.config["folds"] = [0]
+    workflow.config["phantom"]["series"] = 2
+    done = workflow.run(check=False)
+    assert "three subsets are needed" in done.stdout + done.stderr
+
+
+def test_real_slabs(real_data: Path, workflow: Workflow) -> None:
+    """Three real LUNA16 slabs, fewer slices than a crop has, with paths given in the config only."""
+    workflow.config["data"] = {
+        "source": "files",
+        "root": str(real_data / "slabs"),
+        "annotations": str(real_data / "luna16" / "annotations.csv"),
+        "excluded": str(real_data / "luna16" / "annotations_excluded.csv"),
+        "candidates": [str(real_data / "slabs" / "candidates.csv")],
+    }
+    workflow.config |= {"folds": [1], "cache": {}, "phantom": {}}
+    workflow.config["runs"] = {"first": {"epochs": 1, "model": {"channels": [2, 4, 8, 16]}}}
+    workflow.run()
+    verification = json.loads(workflow.result("verification.json").read_text())
+    assert verification["problems"] == []
+    series = pd.read_csv(workflow.result("series.csv")).set_index("seriesuid")
+    assert len(series) == 3
+    listed = pd.read_csv(workflow.result("candidates.csv"))
+    assert len(listed) == 23
+    for row in listed.to_dict("records"):
+        image = sitk.ReadImage(series.loc[row["seriesuid"], "path"])
+        voxel = image.TransformPhysicalPointToIndex([row["coordX"], row["coordY"], row["coordZ"]])
+        assert voxel == (row["col"], row["row"], row["index"])
+    metrics = pd.read_csv(workflow.result("metrics.csv"))
+    assert metrics["split"].tolist() == ["trn", "val", "tst"]
+    assert np.isfinite(metrics["loss/all"]).all()
+    assert workflow.planned() == []
+
+
+@pytest.mark.parametrize("source", ["none"])
+def test_without_a_cache(workflow: Workflow, source: str) -> None:
+    """Crops cut straight from the CTs give the same results as cached ones."""
+    workflow.run()
+    names = ["metrics.csv", "runs/first/fold0/predictions.csv"]
+    before = {name: workflow.result(name).read_bytes() for name in names}
+    workflow.config["cache"]["source"] = source
+    assert not any(job.startswith("cache_subset") for job in workflow.planned())
+    workflow.run()
+    for name in names:
+        assert workflow.result(name).read_bytes() == before[name]
