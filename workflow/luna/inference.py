@@ -61,8 +61,9 @@ def channels_last(crops: Tensor) -> Tensor:
 
 def save_model(path: Path, model_file: dict[str, Any]) -> None:
     """Write model.pt, atomically: tensors and plain values only, so that it loads safely."""
-    with atomic_path(path) as temporary:
-        torch.save({"format": FORMAT, **model_file}, temporary)
+    # Through a file object: given a path, torch writes the temporary name into the file.
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        torch.save({"format": FORMAT, **model_file}, file)
 
 
 def load_model_file(path: Path) -> dict[str, Any]:

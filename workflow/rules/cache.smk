@@ -10,6 +10,8 @@ rule cache_subset:
         "results/logs/cache_subset{subset}.log",
     benchmark:
         "results/benchmarks/cache_subset{subset}.tsv"
+    conda:
+        "../../envs/luna.yaml"
     params:
         code=code("cache_crops"),
         command=program("cache_crops"),

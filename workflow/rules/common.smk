@@ -1,4 +1,4 @@
-# What every rule needs: the completed config, the data's files, and the digests of the programs.
+# Shared by all rules. The completed config, the data's files, and the digests of the programs.
 import json
 
 from snakemake.exceptions import WorkflowError
@@ -19,6 +19,9 @@ GPUS = (
     if "gpu" in workflow.global_resources
     else 1
 )
+# With `--sdm conda` the interpreter is the one of the rule's environment.
+DEPLOYED = {str(method) for method in workflow.deployment_settings.deployment_method}
+PYTHON = "python" if "conda" in DEPLOYED else sys.executable
 SCRIPTS = Path(workflow.basedir) / "workflow" / "scripts"
 DATA, RUNS, FOLDS = config["data"], list(config["runs"]), config["folds"]
 PHANTOM = DATA["source"] == "phantom"
@@ -51,7 +54,7 @@ if not SUBSETS:
 
 def program(name):
     """The command that starts a program, with the interpreter that runs Snakemake."""
-    return f"{sys.executable} {SCRIPTS / name}.py"
+    return f"{PYTHON} {SCRIPTS / name}.py"
 
 
 def code(name):

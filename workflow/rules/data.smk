@@ -10,6 +10,8 @@ if PHANTOM:
             "results/logs/phantom.log",
         benchmark:
             "results/benchmarks/phantom.tsv"
+        conda:
+            "../../envs/luna.yaml"
         threads: 8
         params:
             code=code("make_phantom"),
@@ -37,6 +39,8 @@ rule verify_subset:
         "results/logs/verify_subset{subset}.log",
     benchmark:
         "results/benchmarks/verify_subset{subset}.tsv"
+    conda:
+        "../../envs/luna.yaml"
     params:
         code=code("verify_data"),
         command=program("verify_data"),
@@ -61,6 +65,8 @@ rule verify:
         "results/logs/verify.log",
     benchmark:
         "results/benchmarks/verify.tsv"
+    conda:
+        "../../envs/luna.yaml"
     params:
         code=code("verify_data"),
         command=program("verify_data"),
@@ -88,6 +94,8 @@ rule candidates:
         "results/logs/candidates.log",
     benchmark:
         "results/benchmarks/candidates.tsv"
+    conda:
+        "../../envs/luna.yaml"
     params:
         code=code("list_candidates"),
         command=program("list_candidates"),

@@ -21,9 +21,12 @@ rule evaluate:
         "results/logs/evaluate_{run}_fold{fold}.log",
     benchmark:
         "results/benchmarks/evaluate_{run}_fold{fold}.tsv"
+    conda:
+        "../../envs/luna.yaml"
     threads: gpu_share()
     resources:
         gpu=1,
+        machine=MACHINE_OPTIONS,
     params:
         code=code("evaluate"),
         command=program("evaluate"),
@@ -33,7 +36,7 @@ rule evaluate:
         "Testing {wildcards.run}, fold {wildcards.fold}"
     shell:
         "{params.command} --model {input.model} {params.data} {params.scoring}"
-        " --threads {threads} {MACHINE_OPTIONS} 2> {log}"
+        " --threads {threads} {resources.machine} 2> {log}"
 
 
 rule metrics:
@@ -53,6 +56,8 @@ rule metrics:
         "results/logs/metrics.log",
     benchmark:
         "results/benchmarks/metrics.tsv"
+    conda:
+        "../../envs/luna.yaml"
     params:
         code=code("summarise"),
         command=program("summarise"),

@@ -19,6 +19,8 @@ rule report:
         "results/logs/report.log",
     benchmark:
         "results/benchmarks/report.tsv"
+    conda:
+        "../../envs/luna.yaml"
     params:
         code=code("report"),
         command=program("report"),

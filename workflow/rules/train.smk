@@ -8,7 +8,7 @@ DATA_OPTIONS = (
     f"--cache '{as_json(config['cache'])}' --split '{as_json(config['split'])}'"
 )
 
-# Named in the shell commands, not in params: these change no result, so they rerun nothing.
+# Given as resources, not as params: these change no result, so a change of them reruns nothing.
 MACHINE_OPTIONS = f"--device {config['training']['device']} --num-workers {config['training']['num_workers']}"
 LOG_OPTIONS = (
     f"--tensorboard results/tensorboard --tb-prefix={config['training']['tensorboard_prefix']}"
@@ -28,9 +28,13 @@ rule train:
         "results/logs/train_{run}_fold{fold}.log",
     benchmark:
         "results/benchmarks/train_{run}_fold{fold}.tsv"
+    conda:
+        "../../envs/luna.yaml"
     threads: gpu_share()
     resources:
         gpu=1,
+        machine=MACHINE_OPTIONS,
+        logs=LOG_OPTIONS,
     params:
         code=code("train"),
         command=program("train"),
@@ -42,4 +46,4 @@ rule train:
     shell:
         "{params.command} --run {wildcards.run} --fold {wildcards.fold} --seed {params.seed}"
         " --recipe {params.recipe:q} {params.data} --threads {threads}"
-        " {MACHINE_OPTIONS} {LOG_OPTIONS} 2> {log}"
+        " {resources.machine} {resources.logs} 2> {log}"
