@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 CORES ?= 8
 
-.PHONY: run test lint format bench tensorboard unlock clean help
+.PHONY: run test lint format docs bench tensorboard unlock clean help
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -31,6 +31,9 @@ format: .venv/installed  ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile workflow/rules
+
+docs: .venv/installed  ## Write config/README.md from the schema
+	$(BIN)/python workflow/scripts/describe_config.py
 
 tensorboard: .venv/installed  ## Show the training logs
 	$(BIN)/tensorboard --logdir results/tensorboard

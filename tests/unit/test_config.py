@@ -1,18 +1,13 @@
 """The config: defaults, recipes, and every mistake named at once."""
 
-from pathlib import Path
-
 import pytest
 import yaml
+from snakemake.utils import update_config
 
 from conftest import PROJECT
 from luna.config import complete, complete_recipe, default_recipe, properties, schema
+from luna.config_page import reference
 from luna.program import UserError
-
-
-def test_shipped_configs_are_valid() -> None:
-    for path in (PROJECT / "config").glob("*.yaml"):
-        complete(yaml.safe_load(path.read_text()))
 
 
 def test_defaults_are_filled_in() -> None:
@@ -94,5 +89,25 @@ def test_every_key_is_described_and_has_a_default() -> None:
     walk(schema(), "")
 
 
-def test_schema_file_is_where_the_program_looks() -> None:
-    assert (PROJECT / Path("workflow/schemas/config.schema.yaml")).is_file()
+def test_the_config_page_tells_what_the_schema_says() -> None:
+    page = (PROJECT / "config" / "README.md").read_text(encoding="utf-8")
+    assert page == reference(), "run `make docs`"
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "luna16.yaml"])
+def test_shipped_configs_are_valid(name: str) -> None:
+    """luna16.yaml is laid over config.yaml, as Snakemake does."""
+    config = yaml.safe_load((PROJECT / "config" / "config.yaml").read_text())
+    update_config(config, yaml.safe_load((PROJECT / "config" / name).read_text()))
+    completed = complete(config)
+    assert completed["runs"]["balanced"]["balance"] == 1
+    assert (completed["data"]["expect"] == "luna16") == (name == "luna16.yaml")
+
+
+def test_the_conda_environment_has_the_pinned_versions() -> None:
+    lines = (PROJECT / "envs" / "requirements.txt").read_text().splitlines()
+    pins = dict(line.lower().split("==") for line in lines if "==" in line)
+    wanted = yaml.safe_load((PROJECT / "envs" / "luna.yaml").read_text())["dependencies"]
+    pip_names = {"pytorch": "torch", "python-xxhash": "xxhash", "matplotlib-base": "matplotlib"}
+    for name, version in (each.split("=") for each in wanted if not each.startswith("python=")):
+        assert pins[pip_names.get(name, name)] == version

@@ -113,17 +113,20 @@ def annotations(*rows: tuple[str, float, float]) -> pd.DataFrame:
     return table.assign(coordY=0.0, coordZ=0.0).astype({"coordX": float, "diameter_mm": float})
 
 
-def test_sensitivity_by_size_counts_nodules() -> None:
+def test_sensitivity_by_size_counts_nodules_at_one_false_positive_per_scan() -> None:
+    """Two scans: two false positives are allowed, so nodules must score above the third."""
     table = pd.DataFrame(
         {
-            "seriesuid": ["a", "a", "b"], "coordX": [0.0, 50, 0], "coordY": 0.0, "coordZ": 0.0,
-            "probability": [0.9, 0.2, 0.8], "class": [1, 1, 1], "diameter_mm": [5.0, 8, 30], "id": [0, 1, 2],
+            "seriesuid": ["a", "a", "b", "a", "b", "b"],
+            "coordX": [0.0, 50, 0, -100, -100, -200], "coordY": 0.0, "coordZ": 0.0,
+            "probability": [0.9, 0.2, 0.45, 0.8, 0.7, 0.4], "class": [1, 1, 1, 0, 0, 0],
+            "diameter_mm": [5.0, 8, 30, 0, 0, 0], "id": range(6),
         }
     )  # fmt: skip
     truth = Truth(["a", "b"], annotations(("a", 0, 5), ("a", 50, 8), ("a", 99, 8), ("b", 0, 30)))
     judged = judge(table, truth, np.array([0.5, 0.85]), Scoring(bootstrap=20))
     assert [band["nodules"] for band in judged["by_size"]] == [1, 2, 0, 1]
-    assert [band["found"] for band in judged["by_size"]] == [1, 0, 0, 0], "each series has its threshold"
+    assert [band["found"] for band in judged["by_size"]] == [1, 0, 0, 1]
     assert judged["by_size"][2]["sensitivity"] is None
 
 

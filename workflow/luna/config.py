@@ -2,7 +2,6 @@
 
 import copy
 import difflib
-import json
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -66,43 +65,6 @@ def complete_recipe(own: Config) -> Config:
     """A recipe from the keys that differ from the defaults. Raises UserError like `complete`."""
     complete({"runs": {"recipe": own}})
     return _merged(default_recipe(), own)
-
-
-def reference() -> str:
-    """Every key of the config as Markdown: a table a section with values, default and meaning."""
-    top = {key: node for key, node in schema()["properties"].items() if "properties" not in node}
-    sections: Config = {"": {"properties": top}}
-    sections |= {name: node for name, node in schema()["properties"].items() if "properties" in node}
-    sections["runs.<name>"] = {
-        "description": "A recipe. The same keys in `training` set what all runs share.",
-        **schema()["$defs"]["recipe"],
-    }
-    return "\n".join(text for name, node in sections.items() for text in _section_text(name, node))
-
-
-def _section_text(name: str, node: Config) -> Iterator[str]:
-    yield f"## {'`' + name + '`' if name else 'Top level'}\n"
-    if "description" in node:
-        yield f"{node['description']}\n"
-    yield "| key | values | default | meaning |\n|---|---|---|---|"
-    for key, child in node["properties"].items():
-        inner = {f"{key}.{name}": each for name, each in properties(child).items()} or {key: child}
-        for full, each in inner.items():
-            default = f"`{json.dumps(each['default'])}`" if "default" in each else "required"
-            yield f"| `{full}` | {_values_text(each)} | {default} | {each['description']} |"
-    yield ""
-
-
-def _values_text(node: Config) -> str:
-    if "enum" in node:
-        return ", ".join(f"`{value}`" for value in node["enum"])
-    if node.get("type") == "array":
-        return f"list of {_values_text(node['items'])}"
-    if node.get("type") == "object":
-        return "recipes by name"
-    words = {"minimum": "from", "exclusiveMinimum": "above", "maximum": "to", "exclusiveMaximum": "below"}
-    bounds = [f"{word} {node[key]}" for key, word in words.items() if key in node]
-    return " ".join([str(node["type"]), *bounds])
 
 
 def _defaults(node: Config) -> Config:

@@ -16,6 +16,8 @@ from luna.tables import XYZ
 PREDICTION_COLUMNS = ["seriesuid", *XYZ, "probability", "class", "diameter_mm", "id"]
 """A LUNA16 submission with three more columns."""
 SIZE_BANDS_MM = ((0, 6), (6, 10), (10, 20), (20, np.inf))
+SIZE_RATE = 1.0
+"""False positives per scan at which the nodules found are told by size."""
 _CALIBRATION_BINS = 10
 
 FloatArray = npt.NDArray[np.float64]
@@ -72,7 +74,7 @@ def judge(
         "calibration_error": calibration_error(calibration(labels, probabilities)),
         "calibration": calibration(labels, probabilities),
         "froc": score(matches, scoring.bootstrap, scoring.seed),
-        "by_size": by_size(matches, thresholds, scoring),
+        "by_size": by_size(matches, scoring),
         "why_undefined": reasons(labels, matches),
     }
     judged["intervals"] = resampling.intervals(chosen)
@@ -113,9 +115,15 @@ def calibration_error(bins: list[dict[str, float]]) -> float | None:
     return sum(each["samples"] * abs(each["probability"] - each["nodules"]) for each in bins) / total
 
 
-def by_size(matches: Matches, thresholds: FloatArray, scoring: Scoring) -> list[dict[str, Any]]:
-    """Share of the nodules found (a mark above its series' threshold) in each band of diameter."""
-    found = np.nan_to_num(matches.nodule_scores, nan=-np.inf) > thresholds[matches.nodule_series]
+def by_size(matches: Matches, scoring: Scoring, rate: float = SIZE_RATE) -> list[dict[str, Any]]:
+    """Share of the nodules found in each band of diameter, at `rate` false positives per scan.
+
+    At a threshold of its own, a run that calls everything a nodule would look best.
+    """
+    allowed = int(rate * matches.scans)
+    false = np.sort(matches.false_scores)[::-1]
+    threshold = false[allowed] if len(false) > allowed else -np.inf
+    found = matches.found & (np.nan_to_num(matches.nodule_scores, nan=-np.inf) > threshold)
     weights = bootstrap_weights(matches.scans, scoring.bootstrap, scoring.seed)
     bands = []
     for low, high in SIZE_BANDS_MM:

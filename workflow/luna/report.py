@@ -109,6 +109,7 @@ def findings(results: Results) -> list[tuple[str, str]]:
         found += [("warning", text) for text in _run_warnings(run, judged)]
         if turn := _turning_point(results.metrics, run):
             found.append(("note", turn))
+    found += _few_nodules(results.runs)
     found += [("note", text) for text in _comparison_sentences(results.summary["comparisons"])]
     split = results.listing["patients_in_two_subsets"]
     for patient, uids in split.items():
@@ -170,12 +171,15 @@ def _run_warnings(run: str, judged: dict[str, Any]) -> list[str]:
             f"{run}: split method stride puts the same CT, even the same nodule, on both sides and has"
             " no test set. All its figures are optimistic."
         )
-    if 0 < values["count_pos"] < _FEW_NODULES:
-        warnings.append(
-            f"{run} was tested with only {values['count_pos']} nodule candidates;"
-            " look at the intervals before you believe a figure."
-        )
     return warnings
+
+
+def _few_nodules(runs: dict[str, dict[str, Any]]) -> list[tuple[str, str]]:
+    fewest = min(judged["figures"]["count_pos"] for judged in runs.values())
+    if not 0 < fewest < _FEW_NODULES:
+        return []
+    text = f"Only {fewest} candidates of the test are nodules: look at the intervals before the figures."
+    return [("warning", text)]
 
 
 def _turning_point(metrics: pd.DataFrame, run: str) -> str | None:
