@@ -32,7 +32,7 @@ def test_phantom_chain(workflow: Workflow) -> None:
     assert set(predictions["seriesuid"]) == set(listed["seriesuid"][listed["subset"] == 0])
     model = load_model_file(workflow.result("runs/first/fold0/model.pt"))
     assert (model["run"], model["crop"], model["clip"]) == ("first", [16, 16, 16], [-1000, 1000])
-    page = workflow.result("report.html").read_text()
+    page = workflow.result("report.html").read_text(encoding="utf-8")
     assert "What stands out" in page
     assert "first" in page
     assert any(workflow.result("tensorboard").rglob("events.*"))

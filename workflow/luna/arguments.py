@@ -27,7 +27,8 @@ def add_machine_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("machine")
     group.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
     group.add_argument("--threads", type=int, default=64, help="at most; never more than the cores")
-    group.add_argument("--num-workers", type=int, default=8, help="threads that read crops")
+    group.add_argument("--num-workers", type=int, default=8, help="readers of crops")
+    group.add_argument("--loader", choices=["auto", "threads", "workers", "device"], default="auto")
 
 
 def read_candidates_file(path: Path) -> pd.DataFrame:

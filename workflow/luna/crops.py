@@ -192,6 +192,10 @@ class CropFile:
         for k, (start, stop) in enumerate(zip(self._offsets, self._offsets[1:], strict=False)):
             self._check(k, os.pread(self._descriptor, stop - start, start))
 
+    def __reduce__(self) -> tuple[type["CropFile"], tuple[Path]]:
+        """For another process: it opens the file itself."""
+        return CropFile, (self.path,)
+
     def close(self) -> None:
         """Close the file."""
         self._file.close()

@@ -1,9 +1,6 @@
-"""Candidates as samples: the dataset, the order of an epoch, and the loader."""
+"""Candidates as samples: the dataset and the order of an epoch."""
 
-from collections import deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -17,18 +14,11 @@ from luna.program import UserError
 from luna.tables import IRC
 
 IntArray = npt.NDArray[np.int64]
-_CROPS_PER_TASK = 8
-_BATCHES_AHEAD = 3
+Sample = tuple[Tensor, Tensor, str, Tensor]
+"""Crop int16 (1, *block) with margin, label int64 (), series uid, centre irc int64 (3,)."""
 
 
-class Batch(NamedTuple):
-    """crops: int16 (n, *block) with margin; labels: int64 (n,); both on the device."""
-
-    crops: Tensor
-    labels: Tensor
-
-
-class LunaDataset(Dataset[tuple[Tensor, Tensor, str, Tensor]]):
+class LunaDataset(Dataset[Sample]):
     """Candidates with their crops.
 
     candidates: all rows of candidates.csv; rows: which of them (default all). With val_stride
@@ -62,23 +52,30 @@ class LunaDataset(Dataset[tuple[Tensor, Tensor, str, Tensor]]):
         self.rows = rows[_sort_order(candidates.iloc[rows], sortby_str, seed)]
         chosen = candidates.iloc[self.rows]
         self.source = source
-        self.labels: IntArray = chosen["class"].to_numpy(dtype=np.int64)
+        self.labels: IntArray = chosen["class"].to_numpy(dtype=np.int64, copy=True)
         self.series_uids = chosen["seriesuid"].to_numpy()
-        self.centers_irc = chosen[IRC].to_numpy(dtype=np.int64)
+        self.centers_irc = chosen[IRC].to_numpy(dtype=np.int64, copy=True)
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, str, Tensor]:
-        """Crop int16 (1, *block), label int64 (), series uid, centre irc int64 (3,)."""
-        crop = np.empty(self.source.settings.block, dtype=np.int16)
-        self.source.read(int(self.rows[index]), crop)
-        return (
-            torch.from_numpy(crop).unsqueeze(0),
-            torch.tensor(self.labels[index]),
-            self.series_uids[index],
-            torch.from_numpy(self.centers_irc[index]),
-        )
+    def __getitem__(self, index: int) -> Sample:
+        """One sample."""
+        return self.__getitems__([index])[0]
+
+    def __getitems__(self, indices: Sequence[int]) -> list[Sample]:
+        """Several samples, whose crops share one block of memory; torch's DataLoader asks for these."""
+        crops = torch.empty((len(indices), 1, *self.source.settings.block), dtype=torch.int16)
+        self.read_into(np.asarray(indices), crops[:, 0].numpy())
+        return [
+            (
+                crop,
+                torch.tensor(self.labels[index]),
+                self.series_uids[index],
+                torch.from_numpy(self.centers_irc[index]),
+            )
+            for crop, index in zip(crops, indices, strict=True)
+        ]
 
     def read_into(self, indices: IntArray, out: npt.NDArray[np.int16]) -> None:
         """Fill out[k] with the crop of sample indices[k]."""
@@ -121,63 +118,10 @@ def epoch_order(labels: IntArray, seed: int, epoch: int, balance: float = 0, sam
 
 
 def _cycle(rng: np.random.Generator, indices: IntArray, count: int) -> IntArray:
-    rounds = -(-count // len(indices))
+    rounds = max(1, -(-count // len(indices)))
     return np.concatenate([rng.permutation(indices) for _ in range(rounds)])[:count]
 
 
 def batches_of(order: IntArray, batch_size: int) -> list[IntArray]:
     """An order cut into batches; the last may be smaller."""
     return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
-
-
-def load_batches(
-    dataset: LunaDataset, batches: Sequence[IntArray], device: torch.device, threads: int
-) -> Iterator[Batch]:
-    """Yield the batches on the device, read ahead by threads of this process.
-
-    Unpacking releases Python's lock, so threads do what worker processes would, without copies
-    between processes. With 0 threads crops are read when they are needed.
-    """
-    if threads == 0:
-        for indices in batches:
-            crops = torch.empty((len(indices), *dataset.source.settings.block), dtype=torch.int16)
-            dataset.read_into(indices, crops.numpy())
-            yield _on_device(crops, dataset.labels[indices], device)
-        return
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="crops")
-    pending: deque[tuple[IntArray, Tensor, list[Future[None]]]] = deque()
-    waiting = deque(batches)
-    try:
-        while True:
-            while waiting and len(pending) <= _BATCHES_AHEAD:
-                pending.append(_start_reading(dataset, waiting.popleft(), pool, device))
-            if not pending:
-                return
-            indices, crops, tasks = pending.popleft()
-            wait(tasks)
-            for task in tasks:
-                task.result()
-            yield _on_device(crops, dataset.labels[indices], device)
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _start_reading(
-    dataset: LunaDataset, indices: IntArray, pool: ThreadPoolExecutor, device: torch.device
-) -> tuple[IntArray, Tensor, list[Future[None]]]:
-    shape = (len(indices), *dataset.source.settings.block)
-    crops = torch.empty(shape, dtype=torch.int16, pin_memory=device.type == "cuda")
-    array = crops.numpy()
-    tasks = [
-        pool.submit(
-            dataset.read_into,
-            indices[start : start + _CROPS_PER_TASK],
-            array[start : start + _CROPS_PER_TASK],
-        )
-        for start in range(0, len(indices), _CROPS_PER_TASK)
-    ]
-    return indices, crops, tasks
-
-
-def _on_device(crops: Tensor, labels: IntArray, device: torch.device) -> Batch:
-    return Batch(crops.to(device, non_blocking=True), torch.from_numpy(labels).to(device))

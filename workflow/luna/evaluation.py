@@ -14,7 +14,7 @@ from luna.device import prepare_device
 from luna.fileio import write_csv, write_json
 from luna.inference import load_model_file, model_from_file, predict
 from luna.judging import Scoring, Truth, judge, predictions_table
-from luna.machine import usable_threads
+from luna.loader import make_loader
 from luna.program import UserError
 from luna.tables import fold_subsets, split_rows
 from luna.training import Machine
@@ -58,11 +58,10 @@ def evaluate(
     split, fold = model_file["split"], model_file["fold"]
     leaks = split["method"] == "stride"
     rows = split_rows(candidates, fold, **split)["val" if leaks else "tst"]
-    threads = usable_threads(machine.num_workers) if machine.num_workers else 0
-    dataset = LunaDataset(candidates, source, rows)
-    probabilities = predict(
-        model, dataset, device, model_file["recipe"]["precision"], threads=threads
-    ).probabilities
+    # Every sample is needed once: nothing is gained by holding them on the device.
+    kind = "threads" if machine.loader in ("auto", "device") else machine.loader
+    loader = make_loader(LunaDataset(candidates, source, rows), device, kind, machine.num_workers)
+    probabilities = predict(model, loader, device, model_file["recipe"]["precision"]).probabilities
     predictions = predictions_table(candidates, rows, probabilities)
     uids = tested_series(candidates, series, fold, leaks)
     judged: dict[str, Any] = {

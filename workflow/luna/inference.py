@@ -11,9 +11,10 @@ import torch.nn.functional as functional
 from torch import Tensor, nn
 
 from luna.augment import to_input
-from luna.dataset import LunaDataset, batches_of, load_batches
+from luna.dataset import batches_of
 from luna.device import autocast, place
 from luna.fileio import atomic_path
+from luna.loader import Loader
 from luna.model import build_model
 from luna.program import UserError
 
@@ -29,13 +30,13 @@ class Predictions(NamedTuple):
 
 def predict(
     model: nn.Module,
-    dataset: LunaDataset,
+    loader: Loader,
     device: torch.device,
     precision: str,
     batch_size: int = 64,
-    threads: int = 1,
 ) -> Predictions:
-    """Run a model over a dataset without training it. The results reach the host once, at the end."""
+    """Run a model over a loader's dataset without training it. The results reach the host once."""
+    dataset = loader.dataset
     crop = dataset.source.settings.crop
     kept = torch.empty((2, len(dataset)), device=device)
     batches = batches_of(np.arange(len(dataset)), batch_size)
@@ -43,7 +44,7 @@ def predict(
     model.eval()
     done = 0
     with torch.inference_mode(), autocast(device, precision):
-        for batch in load_batches(dataset, batches, device, threads):
+        for batch in loader.load(batches):
             logits, probabilities = model(channels_last(to_input(batch.crops, crop)))
             stop = done + len(batch.labels)
             kept[0, done:stop] = probabilities[:, 1]

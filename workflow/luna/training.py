@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from luna.augment import draw, to_input
 from luna.checkpoints import Checkpoints
 from luna.crops import CropSettings, CropSource
-from luna.dataset import LunaDataset, batches_of, epoch_order, load_batches
+from luna.dataset import LunaDataset, batches_of, epoch_order
 from luna.device import autocast, place, prepare_device
 from luna.fileio import digest, write_csv
 from luna.inference import channels_last, load_weights, predict, save_model
-from luna.machine import usable_threads
+from luna.loader import make_loader
 from luna.metrics import COUNTS, NAMES, best_threshold, figures, is_better
 from luna.model import CLASS_NAMES, build_model
 from luna.program import UserError
@@ -58,6 +58,7 @@ class Machine:
 
     device: str = "auto"
     threads: int = 1
+    loader: str = "auto"
     num_workers: int = 8
     checkpoint_minutes: float = 10
     tensorboard: Path | None = None
@@ -105,7 +106,6 @@ class Training:
     ) -> None:
         self.job, self.machine, self.device, self.recipe = job, machine, device, job.recipe
         self.training_set, self.validation_set = training_set, validation_set
-        self.threads = usable_threads(machine.num_workers) if machine.num_workers else 0
         self.data = digest([training_set.source.digest, training_set.rows.tolist()])
         self.checkpoints = Checkpoints(
             job.state_folder,
@@ -116,6 +116,10 @@ class Training:
         if job.init_weights is not None:
             load_weights(model, job.init_weights)
         self.model = place(model, device)
+        self.loader, self.validation_loader = (
+            make_loader(dataset, device, machine.loader, machine.num_workers)
+            for dataset in (training_set, validation_set)
+        )
         self.optimizer = build_optimizer(self.model, job.recipe, device)
         self.steps_per_epoch = len(batches_of(self.order(1), job.recipe["batch_size"]))
         self.schedule = build_schedule(self.optimizer, job.recipe, self.steps_per_epoch)
@@ -179,7 +183,7 @@ class Training:
         """The epoch's batches that are left, each with the place of its first sample."""
         left = batches[self.step :]
         label = f"{self.job.run} fold {self.job.fold} epoch {epoch}"
-        loaded = load_batches(self.training_set, left, self.device, self.threads)
+        loaded = self.loader.load(left)
         first = self.step * self.recipe["batch_size"]
         for number, batch in enumerate_with_estimate(loaded, label, len(left), start_at=2):
             yield batch, first + number * self.recipe["batch_size"]
@@ -207,9 +211,7 @@ class Training:
 
     def validate(self) -> None:
         """Judge the epoch on the validation set; keep its weights if it is the best so far."""
-        predictions = predict(
-            self.model, self.validation_set, self.device, self.recipe["precision"], threads=self.threads
-        )
+        predictions = predict(self.model, self.validation_loader, self.device, self.recipe["precision"])
         labels = self.validation_set.labels
         row = self.add_to_history("val", labels, *predictions)
         name = self.recipe["select"]

@@ -9,7 +9,10 @@ DATA_OPTIONS = (
 )
 
 # Given as resources, not as params: these change no result, so a change of them reruns nothing.
-MACHINE_OPTIONS = f"--device {config['training']['device']} --num-workers {config['training']['num_workers']}"
+MACHINE_OPTIONS = " ".join(
+    f"--{key.replace('_', '-')} {config['training'][key]}"
+    for key in ("device", "loader", "num_workers")
+)
 LOG_OPTIONS = (
     f"--tensorboard results/tensorboard --tb-prefix={config['training']['tensorboard_prefix']}"
     f" --checkpoint-minutes {config['training']['checkpoint_minutes']} {config['training']['comment']}"
