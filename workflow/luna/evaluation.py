@@ -14,7 +14,7 @@ from luna.device import prepare_device
 from luna.fileio import write_csv, write_json
 from luna.inference import load_model_file, model_from_file, predict
 from luna.judging import Scoring, Truth, judge, predictions_table
-from luna.loader import make_loader
+from luna.loader import dead_workers_told, make_loader
 from luna.program import UserError
 from luna.tables import fold_subsets, split_rows
 from luna.training import Machine
@@ -61,7 +61,8 @@ def evaluate(
     # Every sample is needed once: nothing is gained by holding them on the device.
     kind = "threads" if machine.loader in ("auto", "device") else machine.loader
     loader = make_loader(LunaDataset(candidates, source, rows), device, kind, machine.num_workers)
-    probabilities = predict(model, loader, device, model_file["recipe"]["precision"]).probabilities
+    with dead_workers_told():
+        probabilities = predict(model, loader, device, model_file["recipe"]["precision"]).probabilities
     predictions = predictions_table(candidates, rows, probabilities)
     uids = tested_series(candidates, series, fold, leaks)
     judged: dict[str, Any] = {

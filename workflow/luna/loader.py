@@ -4,6 +4,7 @@ threads: threads of this process read ahead; unpacking releases Python's lock. w
 DataLoader with worker processes. device: all crops lie on the device, uncompressed.
 """
 
+import contextlib
 import logging
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -58,6 +59,23 @@ def make_loader(dataset: LunaDataset, device: torch.device, kind: str, num_worke
     if kind == "workers":
         return WorkerLoader(dataset, device, readers)
     return ThreadLoader(dataset, device, readers)
+
+
+@contextlib.contextmanager
+def dead_workers_told() -> Iterator[None]:
+    """Turn the death of a worker process into a UserError.
+
+    To be put around all that uses a loader: torch tells of it by a signal, so it may come anywhere.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error) and "shared memory" not in str(error):
+            raise
+        raise UserError(
+            "a loader's worker process died, perhaps for want of memory or of shared memory (/dev/shm);"
+            " set training.loader to threads, which needs no processes, or lower training.num_workers"
+        ) from error
 
 
 def stored_bytes(dataset: LunaDataset) -> int:
@@ -144,13 +162,6 @@ class WorkerLoader:
         except UserError as error:
             # torch packs the worker's traceback in front of the message.
             raise UserError(str(error).rpartition("UserError: ")[2].strip()) from error
-        except RuntimeError as error:
-            if "DataLoader worker" not in str(error) and "shared memory" not in str(error):
-                raise
-            raise UserError(
-                "a loader's worker process died, perhaps for want of shared memory (/dev/shm);"
-                " set training.loader to threads, which needs none, or a smaller training.num_workers"
-            ) from error
 
 
 class DeviceLoader:

@@ -20,7 +20,7 @@ from luna.dataset import LunaDataset, batches_of, epoch_order
 from luna.device import autocast, place, prepare_device
 from luna.fileio import digest, write_csv
 from luna.inference import channels_last, load_weights, predict, save_model
-from luna.loader import make_loader
+from luna.loader import dead_workers_told, make_loader
 from luna.metrics import COUNTS, NAMES, best_threshold, figures, is_better
 from luna.model import CLASS_NAMES, build_model
 from luna.program import UserError
@@ -84,7 +84,8 @@ def train(job: TrainingJob, machine: Machine, candidates: pd.DataFrame, source: 
         len(validation_set), validation_set.labels.sum(),
     )  # fmt: skip
     try:
-        training.run()
+        with dead_workers_told():
+            training.run()
     except torch.OutOfMemoryError as error:
         raise UserError(
             f"the device's memory is too small for batch_size {job.recipe['batch_size']};"

@@ -1,0 +1,78 @@
+"""Measure everything in one run, and write it down with the machine and the command.
+
+make bench
+python benchmarks/run.py --ct SCAN.mhd --out docs/benchmarks.md
+"""
+
+import argparse
+import shlex
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from datetime import date
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow"))
+
+import cache
+import data
+import torch
+import training
+from measure import Row, Scan, machine_text, make_scan
+
+from luna.fileio import write_text
+
+Section = Callable[[Scan, bool], Iterator[Row]]
+SECTIONS: dict[str, tuple[Section, ...]] = {
+    "Verification, tables and scoring": (
+        data.verification,
+        lambda scan, small: data.tables(scan.folder, small),
+        lambda scan, small: data.scoring(small),
+    ),
+    "Crop cache": (lambda scan, small: cache.building(scan), lambda scan, small: cache.reading(scan)),
+    "Loaders": (lambda scan, small: cache.loading(scan),),
+    "Training": (lambda scan, small: training.steps(small), training.epoch),
+}
+
+
+def parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--ct", type=Path, help="a real CT; without it a phantom of life size is made")
+    parser.add_argument("--candidates", type=int, default=620, help="in the CT")
+    parser.add_argument("--small", action="store_true", help="tiny sizes, only to see that it works")
+    parser.add_argument("--only", help="sections whose title holds this word")
+    parser.add_argument("--out", type=Path, help="a Markdown page to write")
+    return parser
+
+
+def main() -> None:
+    options = parser().parse_args()
+    lines = [
+        "# Benchmarks", "",
+        f"`{shlex.join(['python', 'benchmarks/run.py', *sys.argv[1:]])}`, {date.today()};"
+        f" {machine_text()}, {torch.cuda.get_device_name() if torch.cuda.is_available() else 'no GPU'};"
+        f" torch {torch.__version__}. Files are in the page cache; times are the best of several.",
+    ]  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder:
+        candidates = 60 if options.small else options.candidates
+        scan = make_scan(Path(folder), options.ct, candidates, options.small)
+        for title, parts in SECTIONS.items():
+            if options.only and options.only.lower() not in title.lower():
+                continue
+            lines += ["", f"## {title}", "", "| what | measured | against |", "|---|---|---|"]
+            print(f"\n{title}")
+            for part in parts:
+                for row in part(scan, options.small):
+                    print(
+                        f"  {row.what}: {row.figure}" + (f" ({row.against})" if row.against else ""),
+                        flush=True,
+                    )
+                    lines.append(f"| {row.what} | {row.figure} | {row.against} |")
+    if options.out:
+        write_text(options.out, "\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()
