@@ -8,7 +8,6 @@ from typing import Any
 import diskcache
 import numpy as np
 import torch
-from measure import Row, Scan, build_cache, cpu_seconds, in_a_process, seconds
 from torch.utils.data import DataLoader, Dataset
 
 from luna.crops import CachedCrops, CropSettings, crop_file, cut_block, write_crops
@@ -16,6 +15,7 @@ from luna.ct import read_ct
 from luna.dataset import LunaDataset, batches_of
 from luna.loader import make_loader
 from luna.tables import IRC
+from measure import Row, Scan, build_cache, cpu_seconds, in_a_process, seconds
 
 BARE, DEFAULT = CropSettings(), CropSettings(margin=(1, 2, 2))
 BATCH = 32
@@ -32,7 +32,7 @@ def building(scan: Scan) -> Iterator[Row]:
         yield Row(
             f"build the cache of a CT of {scan.series['slices'][0]} slices, {count} crops, {name}",
             f"{building:.2f} CPU s, {size / 1000:.0f} kB a crop",
-            f"reading the CT alone: {reading:.3f} CPU s; uncompressed {settings.block_bytes / 1000:.0f} kB a crop",
+            f"reading the CT alone: {reading:.3f} CPU s; uncompressed: {settings.block_bytes / 1000:.0f} kB",
         )
     _, _, peak = in_a_process(_build, scan, DEFAULT)
     yield Row(
@@ -76,7 +76,8 @@ def loading(scan: Scan) -> Iterator[Row]:
         speed = len(rows) / seconds(lambda loader=loader, batches=batches: _drain(loader.load(batches)), 5)
         yield Row(
             f"loader {kind}, {readers} readers", f"{speed:,.0f} samples/s",
-            f"{100 * speed / bare:.0f} % of the bare reader with 2 threads, {speed / best:.1f} times the chapter's",
+            f"{100 * speed / bare:.0f} % of the bare reader with 2 threads,"
+            f" {speed / best:.1f} times the chapter's",
         )  # fmt: skip
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from measure import Row, Scan, cpu_seconds, in_a_process, seconds
 
 from luna.candidates import list_candidates
 from luna.ct import read_header
@@ -15,6 +14,7 @@ from luna.froc import match_marks, score
 from luna.luna16 import subset_of
 from luna.tables import XYZ
 from luna.verify import verify_series, verify_subset
+from measure import Row, Scan, cpu_seconds, in_a_process, seconds
 
 ALL_CANDIDATES, ALL_NODULES, PUBLISHED_MARKS = 551_065, 1_186, 55_677
 

@@ -14,13 +14,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow"))
 
+import torch
+
 import cache
 import data
-import torch
 import training
-from measure import Row, Scan, machine_text, make_scan
-
 from luna.fileio import write_text
+from measure import Row, Scan, machine_text, make_scan
 
 Section = Callable[[Scan, bool], Iterator[Row]]
 SECTIONS: dict[str, tuple[Section, ...]] = {

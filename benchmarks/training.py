@@ -1,11 +1,10 @@
 """Training steps: each option on and off, and a whole epoch with its data."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 import torch.nn.functional as functional
-from measure import Row, Scan, build_cache, in_a_process
 
 from luna.augment import draw
 from luna.config import complete_recipe, default_section
@@ -15,6 +14,7 @@ from luna.device import prepare_device
 from luna.machine import keep_freed_memory
 from luna.model import build_model
 from luna.training import Machine, Training, TrainingJob
+from measure import Row, Scan, build_cache, in_a_process
 
 BATCH = 32
 BOOK_SAMPLES_PER_SECOND = 22.9
@@ -82,7 +82,7 @@ def _step_speed(options: dict[str, bool], count: int) -> float:
     return BATCH * count / _time_of(step, count)
 
 
-def _time_of(step, count: int) -> float:  # noqa: ANN001 - a callable without arguments
+def _time_of(step: Callable[[], Any], count: int) -> float:
     for _ in range(3):
         step()
     if torch.cuda.is_available():
