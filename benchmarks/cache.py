@@ -14,6 +14,7 @@ from luna.crops import CachedCrops, CropSettings, crop_file, cut_block, write_cr
 from luna.ct import read_ct
 from luna.dataset import LunaDataset, batches_of
 from luna.loader import make_loader
+from luna.machine import keep_freed_memory
 from luna.tables import IRC
 from measure import Row, Scan, build_cache, cpu_seconds, in_a_process, seconds
 
@@ -62,6 +63,7 @@ def reading(scan: Scan) -> Iterator[Row]:
 
 def loading(scan: Scan) -> Iterator[Row]:
     """Whole loaders, batches of 32 int16 crops, against the bare reader and the chapter's way."""
+    keep_freed_memory()  # as training does
     source = CachedCrops(scan.candidates, build_cache(scan, "load", BARE), BARE)
     rows = np.random.default_rng(0).permutation(len(scan.candidates))
     bare = _crops_per_second(source, rows, 2)

@@ -85,7 +85,7 @@ def test_code_counts(workflow: Path) -> None:
 
 def test_only_programs_that_use_a_module_change(workflow: Path) -> None:
     before = {script: digest(workflow, script) for script in ("train", "evaluate", "report", "cache_crops")}
-    edit(workflow / "luna" / "plots.py", "LUNG_WINDOW_HU = (-1000, 400)", "LUNG_WINDOW_HU = (-1000, 500)")
+    edit(workflow / "luna" / "plots.py", "scale: int = 2", "scale: int = 3")
     after = {script: digest(workflow, script) for script in before}
     assert [script for script in before if before[script] != after[script]] == ["report"]
 

@@ -9,6 +9,7 @@ import pandas as pd
 from luna.config import default_section
 from luna.crops import CachedCrops, CropSettings, CropSource, DirectCrops
 from luna.program import UserError, json_object
+from luna.tensorboard import LogNames
 from luna.training import Machine
 
 
@@ -58,4 +59,8 @@ def split_of(options: argparse.Namespace) -> dict[str, Any]:
 def machine_of(options: argparse.Namespace) -> Machine:
     """The machine the options describe."""
     names = {name: value for name, value in vars(options).items() if name in Machine.__dataclass_fields__}
+    if getattr(options, "tensorboard", None) is not None:
+        names["log_names"] = LogNames(
+            options.tensorboard, options.tb_prefix, options.comment, options.tb_writers
+        )
     return Machine(**names)

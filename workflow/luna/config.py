@@ -67,6 +67,17 @@ def complete_recipe(own: Config) -> Config:
     return _merged(default_recipe(), own)
 
 
+def flat(recipe: Config, before: str = "") -> dict[str, int | float | str]:
+    """A recipe's values by dotted keys; lists as text."""
+    values: dict[str, int | float | str] = {}
+    for key, value in recipe.items():
+        if isinstance(value, dict):
+            values |= flat(value, f"{before}{key}.")
+        else:
+            values[f"{before}{key}"] = " ".join(map(str, value)) if isinstance(value, list) else value
+    return values
+
+
 def _defaults(node: Config) -> Config:
     value: Config = {}
     _fill_defaults(node, value)

@@ -7,6 +7,7 @@ lz4 and bit shuffling. XXH3 checksums guard the head and every crop.
 """
 
 import json
+import mmap
 import os
 import struct
 from collections import OrderedDict
@@ -23,6 +24,7 @@ from numcodecs import blosc
 
 from luna.ct import Ct, HuArray, crop_start, cut_crop, read_ct
 from luna.fileio import atomic_path, digest
+from luna.machine import allow_many_files
 from luna.program import UserError
 from luna.progress import progress
 from luna.tables import IRC
@@ -57,6 +59,13 @@ class CropSettings:
         """Shape of what is stored: the crop with its margin on both sides."""
         i, r, c = (size + 2 * margin for size, margin in zip(self.crop, self.margin, strict=True))
         return i, r, c
+
+    @property
+    def middle(self) -> tuple[slice, ...]:
+        """Where in the block the crop lies without its margin."""
+        return tuple(
+            slice(margin, margin + size) for size, margin in zip(self.crop, self.margin, strict=True)
+        )
 
     @property
     def block_bytes(self) -> int:
@@ -157,12 +166,15 @@ class CropFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self._file = path.open("rb", buffering=0)
+            with path.open("rb") as file:
+                size = os.fstat(file.fileno()).st_size
+                if size < _PREFIX.size:
+                    raise self._damaged("is truncated")
+                self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         except FileNotFoundError as error:
             raise self._damaged("is missing") from error
         except OSError as error:
             raise self._damaged(f"cannot be read ({error.strerror})") from error
-        self._descriptor = self._file.fileno()
         head = self._read_head()
         (length,) = struct.unpack_from("<I", head)
         self.header: dict[str, Any] = json.loads(head[4 : 4 + length])
@@ -171,50 +183,47 @@ class CropFile:
         tables = 4 + length + self.centers.nbytes
         self._offsets = np.frombuffer(head, "<u8", count + 1, tables).tolist()
         self._sums = np.frombuffer(head, "<u8", count, tables + 8 * (count + 1)).tolist()
-        if os.fstat(self._descriptor).st_size != self._offsets[-1]:
+        if size != self._offsets[-1]:
             raise self._damaged("is truncated")
         self._packed = self.header["codec"] == "lz4"
         self._checked = bytearray(count)
 
     def read(self, k: int, out: HuArray) -> None:
         """Fill `out`, contiguous int16, with crop k. A damaged crop raises UserError."""
-        start, stop = self._offsets[k], self._offsets[k + 1]
+        stored = self._stored(k)
         if self._packed:
-            packed = os.pread(self._descriptor, stop - start, start)
-            self._check(k, packed)
-            blosc.decompress(packed, out)
+            blosc.decompress(stored, out)
         else:
-            os.preadv(self._descriptor, [out.data], start)
-            self._check(k, out.data)
+            np.copyto(out, stored.view("<i2").reshape(out.shape))
 
     def check(self) -> None:
         """Raise UserError unless every crop's checksum is right."""
-        for k, (start, stop) in enumerate(zip(self._offsets, self._offsets[1:], strict=False)):
-            self._check(k, os.pread(self._descriptor, stop - start, start))
+        for k in range(len(self._checked)):
+            self._stored(k)
 
     def __reduce__(self) -> tuple[type["CropFile"], tuple[Path]]:
         """For another process: it opens the file itself."""
         return CropFile, (self.path,)
 
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
-
-    def _check(self, k: int, data: bytes | memoryview) -> None:
+    def _stored(self, k: int) -> npt.NDArray[np.uint8]:
+        """Crop k's bytes as they lie in the file."""
+        start, stop = self._offsets[k], self._offsets[k + 1]
+        stored = np.frombuffer(self._map, np.uint8, stop - start, start)
         # Once a process is enough: afterwards the bytes come from the same page cache.
         if not self._checked[k]:
-            if xxhash.xxh3_64_intdigest(data) != self._sums[k]:
+            # Told beforehand, the system reads a crop from the disk in one go, not page by page.
+            page_start = start // mmap.PAGESIZE * mmap.PAGESIZE
+            self._map.madvise(mmap.MADV_WILLNEED, page_start, stop - page_start)
+            if xxhash.xxh3_64_intdigest(stored.data) != self._sums[k]:
                 raise self._damaged(f"is damaged at crop {k}")
             self._checked[k] = 1
+        return stored
 
     def _read_head(self) -> bytes:
-        prefix = os.pread(self._descriptor, _PREFIX.size, 0)
-        if len(prefix) < _PREFIX.size:
-            raise self._damaged("is truncated")
-        magic, length, checksum = _PREFIX.unpack(prefix)
+        magic, length, checksum = _PREFIX.unpack_from(self._map)
         if magic != _MAGIC or length > _LARGEST_HEAD:
             raise self._damaged("is no crop cache")
-        head = os.pread(self._descriptor, length, _PREFIX.size)
+        head = self._map[_PREFIX.size : _PREFIX.size + length]
         if xxhash.xxh3_64_intdigest(head) != checksum:
             raise self._damaged("is damaged in its head")
         return head
@@ -234,6 +243,7 @@ class CachedCrops:
     """
 
     def __init__(self, candidates: pd.DataFrame, folder: Path, settings: CropSettings) -> None:
+        allow_many_files()
         self.settings = settings
         self._files: list[CropFile] = []
         self._file_of = np.zeros(len(candidates), dtype=np.int32)
@@ -310,16 +320,11 @@ def _is_current(path: Path, header: dict[str, Any], centers: npt.NDArray[np.int3
     """Whether a cache file is whole and what would be written now."""
     try:
         file = CropFile(path)
-    except UserError:
-        return False
-    try:
         if file.header != header or not np.array_equal(file.centers, centers):
             return False
         file.check()
     except UserError:
         return False
-    finally:
-        file.close()
     return True
 
 

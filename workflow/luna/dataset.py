@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from luna.crops import CropSource
+from luna.ct import HuArray
 from luna.program import UserError
 from luna.tables import IRC
 
@@ -76,6 +77,13 @@ class LunaDataset(Dataset[Sample]):
             )
             for crop, index in zip(crops, indices, strict=True)
         ]
+
+    def crop(self, index: int) -> HuArray:
+        """A sample's crop without its margin, int16."""
+        settings = self.source.settings
+        block = np.empty(settings.block, dtype=np.int16)
+        self.source.read(int(self.rows[index]), block)
+        return block[settings.middle]
 
     def read_into(self, indices: IntArray, out: npt.NDArray[np.int16]) -> None:
         """Fill out[k] with the crop of sample indices[k]."""

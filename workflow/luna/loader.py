@@ -69,8 +69,9 @@ def dead_workers_told() -> Iterator[None]:
     """
     try:
         yield
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error) and "shared memory" not in str(error):
+    except (RuntimeError, ConnectionError, EOFError) as error:
+        about_workers = "DataLoader worker" in str(error) or "shared memory" in str(error)
+        if isinstance(error, RuntimeError) and not about_workers:
             raise
         raise UserError(
             "a loader's worker process died, perhaps for want of memory or of shared memory (/dev/shm);"

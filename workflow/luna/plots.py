@@ -23,7 +23,6 @@ from luna.froc import RATES, Froc, bootstrap_weights
 # Stands for the colour of the text around the plot, light or dark.
 _INK = "#010203"
 COLOURS = ("#4477aa", "#cc6633", "#228833", "#aa3377", "#66a5ad", "#997700")
-LUNG_WINDOW_HU = (-1000, 400)
 _STYLE: Any = {
     "svg.hashsalt": "luna", "svg.fonttype": "none", "font.family": "sans-serif", "font.size": 10,
     "text.color": _INK, "axes.labelcolor": _INK, "axes.edgecolor": _INK, "xtick.color": _INK,
@@ -157,15 +156,9 @@ def size_bars(bands: dict[str, list[dict[str, Any]]]) -> str:
     return plot(draw)
 
 
-def three_planes(crop: npt.NDArray[np.int16], scale: int = 2) -> str:
-    """A crop's middle slices (axial, coronal, sagittal) side by side, lung window, as a PNG's data URI."""
-    low, high = LUNG_WINDOW_HU
-    grey = np.clip((crop.astype(np.float32) - low) / (high - low) * 255, 0, 255).astype(np.uint8)
-    depth, rows, columns = grey.shape
-    planes = [grey[depth // 2], grey[:, rows // 2], grey[:, :, columns // 2]]
-    height = max(plane.shape[0] for plane in planes)
-    padded = [np.pad(plane, ((0, height - plane.shape[0]), (0, 2)), constant_values=128) for plane in planes]
-    image = Image.fromarray(np.concatenate(padded, axis=1)[:, :-2])
+def png(grey: npt.NDArray[np.uint8], scale: int = 2) -> str:
+    """A grey picture, enlarged, as the data URI of a PNG."""
+    image = Image.fromarray(grey)
     image = image.resize((image.width * scale, image.height * scale), Image.Resampling.BILINEAR)
     buffer = io.BytesIO()
     image.save(buffer, "PNG", optimize=True)

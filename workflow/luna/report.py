@@ -12,10 +12,12 @@ import numpy as np
 import pandas as pd
 
 from luna import plots
+from luna.config import flat
 from luna.crops import CachedCrops, CropSettings, CropSource, DirectCrops
 from luna.fileio import read_json, write_text
 from luna.froc import Froc, match_marks
 from luna.judging import PREDICTION_COLUMNS
+from luna.pictures import LUNG_WINDOW_HU, three_planes
 from luna.tables import read_annotations
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -87,7 +89,7 @@ def write_report(results: Results, crops: CropSource, worst: int, annotations_fi
         plots=_plots(results, annotations_file),
         comparisons=results.summary["comparisons"],
         versions={"Python": python_version()} | {name: version(name) for name in _PACKAGES},
-        window=plots.LUNG_WINDOW_HU,
+        window=LUNG_WINDOW_HU,
         json=lambda value: json.dumps(value),
         colours=[plots.colour(number) for number in range(len(results.runs))],
     )
@@ -131,12 +133,12 @@ def findings(results: Results) -> list[tuple[str, str]]:
 
 def recipe_differences(runs: dict[str, dict[str, Any]]) -> dict[str, dict[str, str]]:
     """The recipes' keys that are not the same in every run: key -> run -> value as text."""
-    flat = {run: _flat(recipe) for run, recipe in runs.items()}
-    keys = list(next(iter(flat.values())))
+    values = {run: {key: str(value) for key, value in flat(recipe).items()} for run, recipe in runs.items()}
+    keys = list(next(iter(values.values())))
     return {
-        key: {run: flat[run][key] for run in flat}
+        key: {run: values[run][key] for run in values}
         for key in keys
-        if len({flat[run][key] for run in flat}) > 1 or len(flat) == 1
+        if len({values[run][key] for run in values}) > 1 or len(values) == 1
     }
 
 
@@ -264,25 +266,11 @@ def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
 def _picture(row: dict[str, Any], crops: CropSource, candidates: pd.DataFrame) -> dict[str, Any]:
     block = np.empty(crops.settings.block, dtype=np.int16)
     crops.read(int(row["id"]), block)
-    middle = tuple(
-        slice(margin, margin + size)
-        for margin, size in zip(crops.settings.margin, crops.settings.crop, strict=True)
-    )
     place = candidates.iloc[int(row["id"])]
     return row | {
-        "image": plots.three_planes(block[middle]),
+        "image": plots.png(three_planes(block[crops.settings.middle])),
         "irc": [int(place[name]) for name in ("index", "row", "col")],
     }
-
-
-def _flat(recipe: dict[str, Any], prefix: str = "") -> dict[str, str]:
-    flat: dict[str, str] = {}
-    for key, value in recipe.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = " ".join(map(str, value)) if isinstance(value, list) else str(value)
-    return flat
 
 
 def _benchmarks(folder: Path) -> list[dict[str, Any]]:

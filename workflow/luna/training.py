@@ -15,7 +15,9 @@ from torch import Tensor, nn
 
 from luna.augment import draw, to_input
 from luna.checkpoints import Checkpoints
+from luna.config import flat
 from luna.crops import CropSettings, CropSource
+from luna.ct import HuArray
 from luna.dataset import LunaDataset, batches_of, epoch_order
 from luna.device import autocast, place, prepare_device
 from luna.fileio import digest, write_csv
@@ -26,10 +28,11 @@ from luna.model import CLASS_NAMES, build_model
 from luna.program import UserError
 from luna.progress import enumerate_with_estimate
 from luna.tables import split_rows
-from luna.tensorboard import TensorBoardLogs
+from luna.tensorboard import LogNames, TensorBoardLogs
 
 log = logging.getLogger(__name__)
 
+WORST_SHOWN = 6
 HISTORY_COLUMNS = ["run", "fold", "epoch", "split", "samples_seen", *COUNTS, *NAMES]
 
 
@@ -61,9 +64,7 @@ class Machine:
     loader: str = "auto"
     num_workers: int = 8
     checkpoint_minutes: float = 10
-    tensorboard: Path | None = None
-    tensorboard_prefix: str = ""
-    comment: str = ""
+    log_names: LogNames | None = None
 
 
 def train(job: TrainingJob, machine: Machine, candidates: pd.DataFrame, source: CropSource) -> None:
@@ -124,11 +125,7 @@ class Training:
         self.optimizer = build_optimizer(self.model, job.recipe, device)
         self.steps_per_epoch = len(batches_of(self.order(1), job.recipe["batch_size"]))
         self.schedule = build_schedule(self.optimizer, job.recipe, self.steps_per_epoch)
-        self.logs = TensorBoardLogs(
-            (machine.tensorboard or Path()) / machine.tensorboard_prefix,
-            f"{job.run}-fold{job.fold}",
-            machine.comment,
-        )
+        self.logs = TensorBoardLogs(machine.log_names, f"{job.run}-fold{job.fold}")
         self.history: list[dict[str, Any]] = []
         self.epoch, self.samples_seen = 0, 0
         self.step, self.outcome = 0, torch.empty((2, 0), device=device)
@@ -148,6 +145,7 @@ class Training:
             self.train_epoch(self.epoch + 1)
             self.validate()
             self.checkpoints.save(self.state())
+        self.log_recipe()
         self.logs.close()
 
     def is_stalled(self) -> bool:
@@ -214,6 +212,7 @@ class Training:
         """Judge the epoch on the validation set; keep its weights if it is the best so far."""
         predictions = predict(self.model, self.validation_loader, self.device, self.recipe["precision"])
         labels = self.validation_set.labels
+        self.logs.write_worst(self.samples_seen, self.worst_crops(predictions.probabilities))
         row = self.add_to_history("val", labels, *predictions)
         name = self.recipe["select"]
         if row[name] is None:
@@ -224,6 +223,23 @@ class Training:
             self.best = {"epoch": self.epoch, "value": row[name], "threshold": threshold}
             self.best_weights = _copy(self.model.state_dict())
 
+    def worst_crops(self, probabilities: np.ndarray) -> dict[str, list[HuArray]]:
+        """Crops of the negatives with the highest and the positives with the lowest probability."""
+        order = np.argsort(probabilities, kind="stable")
+        labels = self.validation_set.labels[order]
+        chosen = {"false_positive": order[labels == 0][::-1], "missed_nodule": order[labels == 1]}
+        return {
+            kind: [self.validation_set.crop(index) for index in indices[:WORST_SHOWN]]
+            for kind, indices in chosen.items()
+        }
+
+    def log_recipe(self) -> None:
+        """Tell TensorBoard what the recipe was and how good its best epoch came out."""
+        best = [row for row in self.history if (row["epoch"], row["split"]) == (self.best["epoch"], "val")]
+        if best:
+            figures_of_best = {name: best[0][name] for name in NAMES if best[0][name] is not None}
+            self.logs.write_recipe(flat(self.recipe), figures_of_best)
+
     def add_to_history(
         self, split: str, labels: np.ndarray, probabilities: np.ndarray, losses: np.ndarray
     ) -> dict[str, Any]:
@@ -231,8 +247,7 @@ class Training:
         values = figures(labels, probabilities, losses)
         for name in ("all", "neg", "pos"):
             log.info("%s", _log_line(self.epoch, split, name, values))
-        if self.machine.tensorboard is not None:
-            self.logs.write(split, self.samples_seen, values, labels, probabilities)
+        self.logs.write(split, self.samples_seen, values, labels, probabilities)
         place_in_training = {
             "run": self.job.run, "fold": self.job.fold, "epoch": self.epoch, "split": split,
             "samples_seen": self.samples_seen,

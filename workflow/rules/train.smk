@@ -15,6 +15,7 @@ MACHINE_OPTIONS = " ".join(
 )
 LOG_OPTIONS = (
     f"--tensorboard results/tensorboard --tb-prefix={config['training']['tensorboard_prefix']}"
+    f" --tb-writers {config['training']['tensorboard_writers']}"
     f" --checkpoint-minutes {config['training']['checkpoint_minutes']} {config['training']['comment']}"
 )
 

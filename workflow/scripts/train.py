@@ -81,8 +81,12 @@ def parser() -> argparse.ArgumentParser:
     add_data_arguments(parser)
     add_machine_arguments(parser)
     parser.add_argument("--checkpoint-minutes", type=float, default=10)
-    parser.add_argument("--tensorboard", type=Path, help="folder of the TensorBoard logs")
-    parser.add_argument("--tb-prefix", dest="tensorboard_prefix", default="", help="folder below it")
+    logs = parser.add_argument_group("TensorBoard")
+    logs.add_argument("--tensorboard", type=Path, help="folder of the logs; without it there are none")
+    logs.add_argument("--tb-prefix", default="", help="folder below it")
+    logs.add_argument(
+        "--tb-writers", choices=["two", "one"], default="two", help="one: a log with keys trn/ and val/"
+    )
     return parser
 
 
