@@ -60,7 +60,11 @@ rule verify:
         candidates=CANDIDATES,
     output:
         series="results/series.csv",
-        report="results/verification.json",
+        report=report(
+            "results/verification.json",
+            caption="../report/verification.rst",
+            category="Data",
+        ),
     log:
         "results/logs/verify.log",
     benchmark:

@@ -15,7 +15,12 @@ rule evaluate:
         candidates="results/candidates.csv",
         truth=[ANNOTATIONS, EXCLUDED] if EXCLUDED else [ANNOTATIONS],
     output:
-        predictions="results/runs/{run}/fold{fold}/predictions.csv",
+        predictions=report(
+            "results/runs/{run}/fold{fold}/predictions.csv",
+            caption="../report/predictions.rst",
+            category="Predictions",
+            labels={"run": "{run}", "fold": "{fold}"},
+        ),
         evaluation="results/runs/{run}/fold{fold}/evaluation.json",
     log:
         "results/logs/evaluate_{run}_fold{fold}.log",
@@ -49,8 +54,12 @@ rule metrics:
         ),
         truth=[ANNOTATIONS, EXCLUDED] if EXCLUDED else [ANNOTATIONS],
     output:
-        "results/metrics.csv",
-        "results/summary.csv",
+        report(
+            "results/metrics.csv", caption="../report/metrics.rst", category="Figures"
+        ),
+        report(
+            "results/summary.csv", caption="../report/summary.rst", category="Figures"
+        ),
         "results/summary.json",
     log:
         "results/logs/metrics.log",

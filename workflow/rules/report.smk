@@ -14,7 +14,7 @@ rule report:
             "results/runs/{run}/fold{fold}/predictions.csv", run=RUNS, fold=FOLDS
         ),
     output:
-        "results/report.html",
+        report("results/report.html", caption="../report/report.rst", category="Report"),
     log:
         "results/logs/report.log",
     benchmark:
