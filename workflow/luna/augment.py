@@ -35,21 +35,30 @@ def to_input(
     crop: tuple[int, int, int],
     augmentation: dict[str, Any] | None = None,
     draws: Tensor | None = None,
-    noise: torch.Generator | None = None,
+    noise_hu: Tensor | None = None,
 ) -> Tensor:
     """int16 blocks (n, index, row, column) with margin -> float32 (n, 1, *crop) in HU.
 
-    augmentation: the recipe's section, with `draws` (n, DRAWS) and the generator of the noise;
-    without it the margin is cut off and nothing else.
+    augmentation: the recipe's section, with `draws` (n, DRAWS) that say how each crop moves; without
+    it the margin is cut off and nothing else. noise_hu: float32 (n, *crop) that is added.
     """
     if augmentation is None or draws is None or not is_geometric(augmentation):
         crops = _center(blocks, crop).float()
     else:
         crops = _move(blocks, crop, augmentation, draws)
-    if augmentation is not None and augmentation["noise"] > 0:
-        noise_hu = torch.empty(crops.shape, device=crops.device)
-        crops = crops + noise_hu.normal_(0, augmentation["noise"], generator=noise)
+    if noise_hu is not None:
+        crops = crops + noise_hu
     return crops.unsqueeze(1)
+
+
+def draw_noise(
+    samples: int, crop: tuple[int, int, int], standard_deviation: float, seed: list[int], device: torch.device
+) -> Tensor:
+    """Gaussian noise in HU, float32 (samples, *crop), that depends on the seed alone."""
+    generator = torch.Generator(device)
+    generator.manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
+    noise = torch.empty((samples, *crop), device=device)
+    return noise.normal_(0, standard_deviation, generator=generator)
 
 
 def _center(blocks: Tensor, crop: tuple[int, int, int]) -> Tensor:

@@ -11,6 +11,9 @@ from luna.fileio import atomic_path
 
 log = logging.getLogger(__name__)
 
+UNREADABLE = (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, OSError)
+"""What torch.load raises for a file that is damaged or holds more than tensors and plain values."""
+
 
 class Checkpoints:
     """The newest checkpoint and the one before it, in a folder of a training's own.
@@ -38,7 +41,7 @@ class Checkpoints:
             try:
                 loaded = torch.load(path, map_location="cpu", weights_only=True)
                 key, state = loaded["key"], loaded["state"]
-            except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError, TypeError):
+            except (*UNREADABLE, KeyError, TypeError):
                 aside = path.with_suffix(".damaged")
                 path.replace(aside)
                 log.warning("%s is damaged; it is set aside as %s", path, aside.name)

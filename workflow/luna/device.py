@@ -5,6 +5,7 @@ import contextlib
 import torch
 from torch import nn
 
+from luna.gpus import claim_gpu
 from luna.machine import keep_freed_memory, usable_threads
 from luna.program import UserError
 
@@ -12,6 +13,7 @@ from luna.program import UserError
 def prepare_device(wanted: str, threads: int) -> torch.device:
     """The device for `auto`, `cpu` or `cuda`, set up: threads, allocator, determinism.
 
+    A GPU is claimed for this process, see luna.gpus; CUDA_VISIBLE_DEVICES says which may be.
     Raises UserError when `cuda` is wanted and there is no usable GPU.
     """
     if wanted == "cuda" and not torch.cuda.is_available():
@@ -21,7 +23,12 @@ def prepare_device(wanted: str, threads: int) -> torch.device:
     if wanted == "cpu" or not torch.cuda.is_available():
         keep_freed_memory()
         return torch.device("cpu")
-    return torch.device("cuda")
+    names = [
+        str(torch.cuda.get_device_properties(number).uuid) for number in range(torch.cuda.device_count())
+    ]
+    device = torch.device("cuda", claim_gpu(names))
+    torch.cuda.set_device(device)
+    return device
 
 
 def uses_bf16(device: torch.device, precision: str) -> bool:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from luna.crops import CropSource
@@ -15,6 +16,7 @@ from luna.fileio import write_csv, write_json
 from luna.inference import load_model_file, model_from_file, predict
 from luna.judging import Scoring, Truth, judge, predictions_table
 from luna.loader import dead_workers_told, make_loader
+from luna.metrics import best_threshold
 from luna.program import UserError
 from luna.tables import fold_subsets, split_rows
 from luna.training import Machine
@@ -24,12 +26,16 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class EvaluationJob:
-    """A model, the data it is tested with, and where the results go."""
+    """A model, the data it is tested with, and where the results go.
+
+    flips: average over mirror images; the threshold is then chosen anew on the validation set.
+    """
 
     model_file: Path
     annotations: pd.DataFrame
     excluded: pd.DataFrame | None
     scoring: Scoring
+    flips: bool
     predictions_file: Path
     evaluation_file: Path
 
@@ -57,19 +63,29 @@ def evaluate(
     model = model_from_file(model_file, device)
     split, fold = model_file["split"], model_file["fold"]
     leaks = split["method"] == "stride"
-    rows = split_rows(candidates, fold, **split)["val" if leaks else "tst"]
-    # Every sample is needed once: nothing is gained by holding them on the device.
-    kind = "threads" if machine.loader in ("auto", "device") else machine.loader
-    loader = make_loader(LunaDataset(candidates, source, rows), device, kind, machine.num_workers)
-    with dead_workers_told():
-        probabilities = predict(model, loader, device, model_file["recipe"]["precision"]).probabilities
-    predictions = predictions_table(candidates, rows, probabilities)
+    rows = split_rows(candidates, fold, **split)
+    tested = rows["val" if leaks else "tst"]
+
+    def predicted(chosen: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        # Every sample is needed once: nothing is gained by holding them on the device.
+        kind = "threads" if machine.loader in ("auto", "device") else machine.loader
+        loader = make_loader(LunaDataset(candidates, source, chosen), device, kind, machine.num_workers)
+        with dead_workers_told():
+            precision = model_file["recipe"]["precision"]
+            return predict(model, loader, device, precision, flips=job.flips).probabilities
+
+    probabilities = predicted(tested)
+    threshold = model_file["threshold"]
+    if job.flips:
+        labels = candidates["class"].to_numpy()[rows["val"]]
+        threshold = best_threshold(labels, predicted(rows["val"]))
+    predictions = predictions_table(candidates, tested, probabilities)
     uids = tested_series(candidates, series, fold, leaks)
     judged: dict[str, Any] = {
         "run": model_file["run"],
         "fold": fold,
         "epoch": model_file["epoch"],
-        "threshold": model_file["threshold"],
+        "threshold": threshold,
         "split": "val" if leaks else "tst",
         "leaks": leaks,
         "series_uids": uids,
@@ -78,7 +94,7 @@ def evaluate(
     judged |= judge(
         predictions,
         Truth(uids, job.annotations, job.excluded),
-        np.full(len(uids), model_file["threshold"]),
+        np.full(len(uids), threshold),
         job.scoring,
     )
     write_csv(job.predictions_file, predictions)

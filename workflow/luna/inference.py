@@ -1,6 +1,7 @@
 """What a model says of samples, and model.pt: the file that holds all that is needed for it."""
 
-import pickle
+import math
+from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,8 +12,10 @@ import torch.nn.functional as functional
 from torch import Tensor, nn
 
 from luna.augment import to_input
+from luna.checkpoints import UNREADABLE
 from luna.dataset import batches_of
 from luna.device import autocast, place
+from luna.distributed import ALONE, Team
 from luna.fileio import atomic_path
 from luna.loader import Loader
 from luna.model import build_model
@@ -34,25 +37,42 @@ def predict(
     device: torch.device,
     precision: str,
     batch_size: int = 64,
+    flips: bool = False,
+    team: Team = ALONE,
 ) -> Predictions:
-    """Run a model over a loader's dataset without training it. The results reach the host once."""
+    """Run a model over a loader's dataset without training it. The results reach the host once.
+
+    flips: average over the eight mirror images of each crop (test-time augmentation). The
+    processes of a team share the samples, and all get the whole result.
+    """
     dataset = loader.dataset
     crop = dataset.source.settings.crop
-    kept = torch.empty((2, len(dataset)), device=device)
-    batches = batches_of(np.arange(len(dataset)), batch_size)
+    kept = torch.zeros((2, len(dataset)), device=device)
+    part = team.part(np.arange(len(dataset)))
+    batches = batches_of(np.arange(len(dataset))[part], batch_size)
     was_training = model.training
     model.eval()
-    done = 0
+    done = part.start
     with torch.inference_mode(), autocast(device, precision):
         for batch in loader.load(batches):
-            logits, probabilities = model(channels_last(to_input(batch.crops, crop)))
+            log_probabilities = _log_probabilities(model, to_input(batch.crops, crop), flips)
             stop = done + len(batch.labels)
-            kept[0, done:stop] = probabilities[:, 1]
-            kept[1, done:stop] = functional.cross_entropy(logits.float(), batch.labels, reduction="none")
+            kept[0, done:stop] = log_probabilities[:, 1].exp()
+            kept[1, done:stop] = functional.nll_loss(log_probabilities, batch.labels, reduction="none")
             done = stop
+    team.sum(kept)
     model.train(was_training)
     probabilities, losses = kept.double().cpu().numpy()
     return Predictions(probabilities, losses)
+
+
+def _log_probabilities(model: nn.Module, crops: Tensor, flips: bool) -> Tensor:
+    """Of both classes, float32 (n, 2); the mean is that of the probabilities."""
+    if not flips:
+        return model(channels_last(crops))[0].float().log_softmax(1)
+    axes = [axes for count in range(4) for axes in combinations((2, 3, 4), count)]
+    each = [model(channels_last(crops.flip(chosen)))[0].float().log_softmax(1) for chosen in axes]
+    return torch.stack(each).logsumexp(0) - math.log(len(axes))
 
 
 def channels_last(crops: Tensor) -> Tensor:
@@ -73,7 +93,7 @@ def load_model_file(path: Path) -> dict[str, Any]:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file; train a model first") from error
-    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError) as error:
+    except UNREADABLE as error:
         raise UserError(f"{path}: not a model file, or damaged; train the model again") from error
     if not isinstance(loaded, dict) or loaded.get("format") != FORMAT:
         raise UserError(f"{path}: not a model file of this version; train the model again")
@@ -91,7 +111,7 @@ def load_weights(model: nn.Module, path: Path) -> None:
     """Load published weights strictly. Raises UserError that lists every name that does not fit."""
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
+    except UNREADABLE as error:
         raise UserError(f"{path}: no readable weights ({str(error).splitlines()[0]})") from error
     state = next((state[key] for key in ("weights", "model_state", "state_dict") if key in state), state)
     own = model.state_dict()

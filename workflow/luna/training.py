@@ -13,16 +13,17 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
-from luna.augment import draw, to_input
+from luna.augment import draw, draw_noise, to_input
 from luna.checkpoints import Checkpoints
 from luna.config import flat
 from luna.crops import CropSettings, CropSource
 from luna.ct import HuArray
 from luna.dataset import LunaDataset, batches_of, epoch_order
 from luna.device import autocast, place, prepare_device
+from luna.distributed import ALONE, Team, join_team, leave_team, share
 from luna.fileio import digest, write_csv
 from luna.inference import channels_last, load_weights, predict, save_model
-from luna.loader import dead_workers_told, make_loader
+from luna.loader import Batch, dead_workers_told, make_loader
 from luna.metrics import COUNTS, NAMES, best_threshold, figures, is_better
 from luna.model import CLASS_NAMES, build_model
 from luna.program import UserError
@@ -92,7 +93,9 @@ def train(job: TrainingJob, machine: Machine, candidates: pd.DataFrame, source: 
             f"the device's memory is too small for batch_size {job.recipe['batch_size']};"
             " try half of it, or training.device: cpu"
         ) from error
-    training.write_results(source.settings)
+    if training.team.is_first:
+        training.write_results(source.settings)
+    leave_team()
 
 
 class Training:
@@ -107,6 +110,7 @@ class Training:
         validation_set: LunaDataset,
     ) -> None:
         self.job, self.machine, self.device, self.recipe = job, machine, device, job.recipe
+        self.team = join_team(device)
         self.training_set, self.validation_set = training_set, validation_set
         self.data = digest([training_set.source.digest, training_set.rows.tolist()])
         self.checkpoints = Checkpoints(
@@ -118,14 +122,15 @@ class Training:
         if job.init_weights is not None:
             load_weights(model, job.init_weights)
         self.model = place(model, device)
+        self.shared_model = share(self.model, device, self.team)
         self.loader, self.validation_loader = (
-            make_loader(dataset, device, machine.loader, machine.num_workers)
+            make_loader(dataset, device, machine.loader, machine.num_workers // self.team.size)
             for dataset in (training_set, validation_set)
         )
         self.optimizer = build_optimizer(self.model, job.recipe, device)
-        self.steps_per_epoch = len(batches_of(self.order(1), job.recipe["batch_size"]))
-        self.schedule = build_schedule(self.optimizer, job.recipe, self.steps_per_epoch)
-        self.logs = TensorBoardLogs(machine.log_names, f"{job.run}-fold{job.fold}")
+        self.schedule = build_schedule(self.optimizer, job.recipe, len(self.global_batches(self.order(1))))
+        names = machine.log_names if self.team.is_first else None
+        self.logs = TensorBoardLogs(names, f"{job.run}-fold{job.fold}")
         self.history: list[dict[str, Any]] = []
         self.epoch, self.samples_seen = 0, 0
         self.step, self.outcome = 0, torch.empty((2, 0), device=device)
@@ -144,7 +149,7 @@ class Training:
         while self.epoch < self.recipe["epochs"] and not self.is_stalled():
             self.train_epoch(self.epoch + 1)
             self.validate()
-            self.checkpoints.save(self.state())
+            self.save_checkpoint()
         self.log_recipe()
         self.logs.close()
 
@@ -157,60 +162,85 @@ class Training:
         """Train an epoch, from the step it was interrupted at, and add its row to the history."""
         order = self.order(epoch)
         labels = self.training_set.labels[order]
-        batches = batches_of(order, self.recipe["batch_size"])
         if self.step == 0:
             self.outcome = torch.zeros((2, len(order)), device=self.device)
         draws = torch.from_numpy(draw(len(order), self.job.seed, epoch)).to(self.device)
-        self.model.train()
+        self.shared_model.train()
         saved = time.monotonic()
-        for batch, start in self.batches(epoch, batches):
-            part = slice(start, start + len(batch.labels))
-            logits, losses = self.train_step(batch.crops, batch.labels, draws[part], [epoch, self.step])
+        for batch, place_of_batch, part in self.batches(epoch, order):
+            logits, losses = self.train_step(batch, draws[part], epoch, place_of_batch, part)
             self.outcome[0, part] = logits.detach().float().softmax(1)[:, 1]
             self.outcome[1, part] = losses.detach()
             self.step += 1
-            if time.monotonic() - saved > 60 * self.machine.checkpoint_minutes:
-                self.checkpoints.save(self.state())
+            # The clocks of a team would not agree: it saves at the end of an epoch only.
+            if self.team.size == 1 and time.monotonic() - saved > 60 * self.machine.checkpoint_minutes:
+                self.save_checkpoint()
                 saved = time.monotonic()
+        self.team.sum(self.outcome)
         probabilities, losses_host = self.outcome.double().cpu().numpy()
         self.stop_if_not_finite(epoch, order, losses_host)
         self.epoch, self.step = epoch, 0
         self.samples_seen += len(order)
         self.add_to_history("trn", labels, probabilities, losses_host)
 
-    def batches(self, epoch: int, batches: list[np.ndarray]) -> Iterator[tuple[Any, int]]:
-        """The epoch's batches that are left, each with the place of its first sample."""
-        left = batches[self.step :]
+    def global_batches(self, order: np.ndarray) -> list[np.ndarray]:
+        """An epoch's samples in batches that all processes share."""
+        batches = batches_of(order, self.recipe["batch_size"] * self.recipe["gpus"])
+        if len(batches) > 1 and len(batches[-1]) < self.team.size:
+            # Every process needs a sample in every step.
+            batches[-2:] = [np.concatenate(batches[-2:])]
+        return batches
+
+    def batches(self, epoch: int, order: np.ndarray) -> Iterator[tuple[Batch, slice, slice]]:
+        """What is left of an epoch: this process' samples of each batch, and where in the epoch the
+        whole batch and these samples lie."""
+        batches = self.global_batches(order)
+        ends = np.cumsum([len(batch) for batch in batches])
+        left = range(self.step, len(batches))
+        parts = [self.team.part(batches[number]) for number in left]
+        own = [batches[number][part] for number, part in zip(left, parts, strict=True)]
         label = f"{self.job.run} fold {self.job.fold} epoch {epoch}"
-        loaded = self.loader.load(left)
-        first = self.step * self.recipe["batch_size"]
-        for number, batch in enumerate_with_estimate(loaded, label, len(left), start_at=2):
-            yield batch, first + number * self.recipe["batch_size"]
+        loaded = enumerate_with_estimate(self.loader.load(own), label, len(own), start_at=2)
+        for (place_of_part, batch), number in zip(loaded, left, strict=True):
+            start, part = int(ends[number]) - len(batches[number]), parts[place_of_part]
+            yield batch, slice(start, int(ends[number])), slice(start + part.start, start + part.stop)
 
     def train_step(
-        self, crops: Tensor, labels: Tensor, draws: Tensor, place_in_training: list[int]
+        self, batch: Batch, draws: Tensor, epoch: int, whole: slice, part: slice
     ) -> tuple[Tensor, Tensor]:
-        """One optimizer step; logits (n, 2) and losses (n,), both still on the device."""
-        noise = torch.Generator(self.device)
-        noise.manual_seed(
-            int(np.random.SeedSequence([self.job.seed, *place_in_training]).generate_state(1)[0])
-        )
-        settings = self.training_set.source.settings
-        inputs = to_input(crops, settings.crop, self.recipe["augmentation"], draws, noise)
+        """One optimizer step; logits (n, 2) and losses (n,), both still on the device.
+
+        whole: where in the epoch the batch of all processes lies; part: where this one's samples do.
+        """
+        crop, noise = self.training_set.source.settings.crop, None
+        augmentation = self.recipe["augmentation"]
+        if augmentation["noise"] > 0:
+            seed = [self.job.seed, epoch, self.step]
+            noise = draw_noise(whole.stop - whole.start, crop, augmentation["noise"], seed, self.device)
+            noise = noise[part.start - whole.start : part.stop - whole.start]
+        inputs = to_input(batch.crops, crop, augmentation, draws, noise)
         self.optimizer.zero_grad(set_to_none=True)
         with autocast(self.device, self.recipe["precision"]):
-            logits, _ = self.model(channels_last(inputs))
-        losses = functional.cross_entropy(logits.float(), labels, reduction="none")
-        weighted_loss(losses, labels, self.recipe).backward()
+            logits, _ = self.shared_model(channels_last(inputs))
+        losses = functional.cross_entropy(logits.float(), batch.labels, reduction="none")
+        weighted_loss(losses, batch.labels, self.recipe, self.team).backward()
         if self.recipe["gradient_clip"] > 0:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe["gradient_clip"])
         self.optimizer.step()
         self.schedule.step()
         return logits, losses
 
+    def save_checkpoint(self) -> None:
+        """Write a checkpoint, from the first process."""
+        state = self.state()
+        if self.team.is_first:
+            self.checkpoints.save(state)
+
     def validate(self) -> None:
         """Judge the epoch on the validation set; keep its weights if it is the best so far."""
-        predictions = predict(self.model, self.validation_loader, self.device, self.recipe["precision"])
+        predictions = predict(
+            self.model, self.validation_loader, self.device, self.recipe["precision"], team=self.team
+        )
         labels = self.validation_set.labels
         self.logs.write_worst(self.samples_seen, self.worst_crops(predictions.probabilities))
         row = self.add_to_history("val", labels, *predictions)
@@ -287,6 +317,7 @@ class Training:
     def resume(self) -> None:
         """Go on from the newest usable checkpoint, if there is one for this very job."""
         state = self.checkpoints.load()
+        self.team.wait()
         if state is None:
             return
         self.model.load_state_dict(state["model"])
@@ -321,18 +352,19 @@ class Training:
         )
 
 
-def weighted_loss(losses: Tensor, labels: Tensor, recipe: dict[str, Any]) -> Tensor:
-    """The mean loss that is trained on, from each sample's cross entropy (n,).
+def weighted_loss(losses: Tensor, labels: Tensor, recipe: dict[str, Any], team: Team = ALONE) -> Tensor:
+    """The mean loss that is trained on, from each sample's cross entropy (n,), over the whole team.
 
     positive_weight multiplies the nodules' losses (the weights then sum to n again); focal_gamma
     lowers the weight of samples that are already right: (1 - p)^gamma (Lin et al. 2017, eq. 4).
     """
     if recipe["focal_gamma"] > 0:
         losses = (1 - torch.exp(-losses)) ** recipe["focal_gamma"] * losses
-    if recipe["positive_weight"] == 1:
-        return losses.mean()
     weights = 1 + (recipe["positive_weight"] - 1) * labels.float()
-    return (losses * weights).sum() / weights.sum()
+    total = weights.sum()
+    team.sum(total)
+    # Gradients are averaged over the processes, so each gives `size` times its share.
+    return (losses * weights).sum() / total * team.size
 
 
 def build_optimizer(model: nn.Module, recipe: dict[str, Any], device: torch.device) -> torch.optim.Optimizer:

@@ -62,6 +62,16 @@ def code(name):
     return code_digest(SCRIPTS / f"{name}.py")
 
 
+def launcher(gpus):
+    """The command that starts a training, with torchrun where several GPUs share it."""
+    if gpus == 1:
+        return program("train")
+    return (
+        f"{PYTHON} -m torch.distributed.run --standalone --nproc-per-node {gpus}"
+        f" {SCRIPTS / 'train'}.py"
+    )
+
+
 def as_json(value):
     """A value as JSON that does not depend on the order of its keys."""
     return json.dumps(value, sort_keys=True)

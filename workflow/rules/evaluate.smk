@@ -37,11 +37,12 @@ rule evaluate:
         command=program("evaluate"),
         data=DATA_OPTIONS,
         scoring=SCORING,
+        flips="--flips" if config["evaluation"]["flips"] else "",
     message:
         "Testing {wildcards.run}, fold {wildcards.fold}"
     shell:
         "{params.command} --model {input.model} {params.data} {params.scoring}"
-        " --threads {threads} {resources.machine} 2> {log}"
+        " {params.flips} --threads {threads} {resources.machine} 2> {log}"
 
 
 rule metrics:

@@ -36,12 +36,12 @@ rule train:
         "../../envs/luna.yaml"
     threads: gpu_share()
     resources:
-        gpu=1,
+        gpu=lambda wildcards: config["runs"][wildcards.run]["gpus"],
         machine=MACHINE_OPTIONS,
         logs=LOG_OPTIONS,
     params:
         code=code("train"),
-        command=program("train"),
+        command=lambda wildcards: launcher(config["runs"][wildcards.run]["gpus"]),
         data=DATA_OPTIONS,
         recipe=lambda wildcards: as_json(config["runs"][wildcards.run]),
         seed=config["seed"],

@@ -30,6 +30,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--annotations", type=Path, required=True, help="the nodules")
     parser.add_argument("--excluded", type=Path, help="findings that count neither way")
     parser.add_argument("--out", type=Path, help="folder of predictions.csv and evaluation.json")
+    parser.add_argument("--flips", action="store_true", help="average over mirror images of each crop")
     parser.add_argument("--bootstrap", type=int, default=default["bootstrap"], help="resamples")
     parser.add_argument("--max-marks", type=int, default=default["max_marks"], help="marks per series")
     parser.add_argument("--seed", type=int, default=0, help="of the bootstrap")
@@ -48,6 +49,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         annotations=read_annotations(options.annotations)[0],
         excluded=read_findings(options.excluded, may_repeat=True) if options.excluded else None,
         scoring=Scoring(options.bootstrap, options.max_marks, options.seed),
+        flips=options.flips,
         predictions_file=out / "predictions.csv",
         evaluation_file=out / "evaluation.json",
     )

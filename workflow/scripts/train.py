@@ -1,11 +1,13 @@
 #!/usr/bin/env python
 """Train a model on the candidates' crops.
 
-From a notebook: `LunaTrainingApp(['--epochs=1']).main()`.
+From a notebook: `LunaTrainingApp(['--epochs=1']).main()`. On several GPUs of one machine:
+`torchrun --standalone --nproc-per-node=4 train.py --recipe '{"gpus": 4}' ...`.
 """
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,7 +33,9 @@ class LunaTrainingApp:
 
     def __init__(self, argv: Sequence[str] | None = None) -> None:
         self.options = parser().parse_args(argv)
-        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+        if os.environ.get("RANK", "0") != "0":
+            # One of several processes that torchrun started: the first tells for all.
+            logging.getLogger("luna").setLevel(logging.WARNING)
 
     def main(self) -> None:
         """Train, and write model.pt and history.csv."""
