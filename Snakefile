@@ -28,3 +28,4 @@ rule all:
         "results/metrics.csv",
         "results/summary.csv",
         "results/report.html",
+        expand("results/runs/{run}/fold{fold}/model.pt", run=RUNS, fold=FOLDS),

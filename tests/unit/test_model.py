@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from luna.augment import DRAWS, draw, to_input
+from luna.augment import DRAWS, draw, draw_noise, to_input
 from luna.inference import load_weights
 from luna.model import MODELS, LunaModel, build_model
 from luna.program import UserError
@@ -148,9 +148,9 @@ def test_every_sample_of_a_batch_moves_on_its_own(blocks: torch.Tensor) -> None:
 
 def test_noise_is_seeded_and_has_its_size(blocks: torch.Tensor) -> None:
     draws = torch.zeros((6, DRAWS))
-    noisy = [
-        to_input(blocks, CROP, OFF | {"noise": 20}, draws, torch.Generator().manual_seed(1)) for _ in range(2)
-    ]
+    drawn = [draw_noise(6, CROP, 20, [0, epoch], torch.device("cpu")) for epoch in (1, 1, 2)]
+    noisy = [to_input(blocks, CROP, OFF, draws, noise) for noise in drawn]
+    assert not torch.equal(noisy[0], noisy[2])
     assert torch.equal(noisy[0], noisy[1])
     assert (noisy[0] - to_input(blocks, CROP)).std().item() == pytest.approx(20, rel=0.05)
 

@@ -1,6 +1,8 @@
-"""Runs the real workflow by its own Snakefile in a folder of its own."""
+"""Runs the real workflow in a copy of the project, as a user does in a clone."""
 
+import copy
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -26,19 +28,17 @@ TINY_CONFIG: dict[str, Any] = {
 
 @dataclass
 class Workflow:
-    """A folder in which `snakemake` runs this project's Snakefile with a config of its own."""
+    """A copy of the project with a config of its own, in which `snakemake` is run."""
 
     folder: Path
     config: dict[str, Any]
 
     def run(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Start snakemake as a user does."""
-        (self.folder / "config").mkdir(exist_ok=True)
         (self.folder / "config" / "config.yaml").write_text(yaml.safe_dump(self.config))
         done = subprocess.run(
             [
-                sys.executable, "-m", "snakemake", "--snakefile", str(PROJECT / "Snakefile"),
-                "--cores", "2", "--resources", "gpu=1", *arguments,
+                sys.executable, "-m", "snakemake", "--cores", "2", "--resources", "gpu=1", *arguments,
             ],
             cwd=self.folder, capture_output=True, text=True, check=False, env=os.environ | {"COLUMNS": "200"},
         )  # fmt: skip
@@ -93,4 +93,29 @@ def _job_of_message(message: str) -> str:
 @pytest.fixture
 def workflow(tmp_path: Path) -> Workflow:
     """A tiny workflow that has not run yet."""
-    return Workflow(tmp_path, yaml.safe_load(yaml.safe_dump(TINY_CONFIG)))
+    return new_workflow(tmp_path / "clone")
+
+
+def new_workflow(folder: Path) -> Workflow:
+    """A copy of the project with the tiny config."""
+    folder.mkdir()
+    shutil.copy(PROJECT / "Snakefile", folder)
+    shutil.copytree(PROJECT / "workflow", folder / "workflow", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("profiles", "envs", "config"):
+        shutil.copytree(PROJECT / name, folder / name)
+    return Workflow(folder, copy.deepcopy(TINY_CONFIG))
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
+    """A tiny workflow that has run; only to be copied."""
+    workflow = new_workflow(tmp_path_factory.mktemp("finished") / "clone")
+    workflow.run()
+    return workflow
+
+
+@pytest.fixture
+def done(finished: Workflow, tmp_path: Path) -> Workflow:
+    """A copy of a finished workflow, to change something in."""
+    shutil.copytree(finished.folder, tmp_path / "clone", symlinks=True)
+    return Workflow(tmp_path / "clone", copy.deepcopy(TINY_CONFIG))

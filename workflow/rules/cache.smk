@@ -1,7 +1,10 @@
-# The crop cache. A job a subset: inside it only series that changed are cut again.
+# The crop cache. A job a subset: inside it only series that changed are cut again. Whether a CT
+# changed stands in series.csv, as its checksum, unless verification reads headers only.
 rule cache_subset:
     input:
-        files=lambda wildcards: FILES[int(wildcards.subset)],
+        files=lambda wildcards: (
+            FILES[int(wildcards.subset)] if DATA["verify"] == "header" else []
+        ),
         series="results/series.csv",
         candidates="results/candidates.csv",
     output:
@@ -14,7 +17,6 @@ rule cache_subset:
         "../../envs/luna.yaml"
     params:
         code=code("cache_crops"),
-        command=program("cache_crops"),
         settings=" ".join(
             f"--{key} {' '.join(map(str, config['cache'][key]))}"
             for key in ("crop", "margin", "clip")
@@ -24,6 +26,6 @@ rule cache_subset:
     message:
         "Cutting the crops of subset {wildcards.subset}"
     shell:
-        "{params.command} --series {input.series} --candidates {input.candidates}"
+        "$PYTHON $SCRIPTS/cache_crops.py --series {input.series} --candidates {input.candidates}"
         " --folder {params.folder} --subset {wildcards.subset} --manifest {output}"
         " {params.settings} --codec {params.codec} 2> {log}"

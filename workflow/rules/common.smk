@@ -1,5 +1,6 @@
 # Shared by all rules. The completed config, the data's files, and the digests of the programs.
 import json
+from shlex import quote
 
 from snakemake.exceptions import WorkflowError
 
@@ -23,6 +24,9 @@ GPUS = (
 DEPLOYED = {str(method) for method in workflow.deployment_settings.deployment_method}
 PYTHON = "python" if "conda" in DEPLOYED else sys.executable
 SCRIPTS = Path(workflow.basedir) / "workflow" / "scripts"
+# Not in params: where project and interpreter lie changes no result, so moving them reruns nothing.
+shell.prefix(f"PYTHON={quote(PYTHON)}; SCRIPTS={quote(str(SCRIPTS))}; ")
+
 DATA, RUNS, FOLDS = config["data"], list(config["runs"]), config["folds"]
 PHANTOM = DATA["source"] == "phantom"
 ROOT = Path("results/phantom" if PHANTOM else DATA["root"])
@@ -52,24 +56,16 @@ if not SUBSETS:
     )
 
 
-def program(name):
-    """The command that starts a program, with the interpreter that runs Snakemake."""
-    return f"{PYTHON} {SCRIPTS / name}.py"
-
-
 def code(name):
     """Changes when the code that a program runs does; as a parameter it makes Snakemake rerun."""
     return code_digest(SCRIPTS / f"{name}.py")
 
 
 def launcher(gpus):
-    """The command that starts a training, with torchrun where several GPUs share it."""
+    """What starts a training in as many processes as GPUs share it."""
     if gpus == 1:
-        return program("train")
-    return (
-        f"{PYTHON} -m torch.distributed.run --standalone --nproc-per-node {gpus}"
-        f" {SCRIPTS / 'train'}.py"
-    )
+        return ""
+    return f"-m torch.distributed.run --standalone --nproc-per-node {gpus}"
 
 
 def as_json(value):

@@ -15,7 +15,6 @@ if PHANTOM:
         threads: 8
         params:
             code=code("make_phantom"),
-            command=program("make_phantom"),
             root=ROOT,
             seed=config["seed"],
             settings=" ".join(
@@ -26,7 +25,7 @@ if PHANTOM:
         message:
             "Making the phantom data set"
         shell:
-            "{params.command} --out {params.root} --seed {params.seed} {params.settings}"
+            "$PYTHON $SCRIPTS/make_phantom.py --out {params.root} --seed {params.seed} {params.settings}"
             " --processes {threads} 2> {log}"
 
 
@@ -43,13 +42,12 @@ rule verify_subset:
         "../../envs/luna.yaml"
     params:
         code=code("verify_data"),
-        command=program("verify_data"),
         root=ROOT,
         mode=DATA["verify"],
     message:
         "Verifying subset {wildcards.subset}"
     shell:
-        "{params.command} --root {params.root:q} --out results --mode {params.mode}"
+        "$PYTHON $SCRIPTS/verify_data.py --root {params.root:q} --out results --mode {params.mode}"
         " --subset {wildcards.subset} 2> {log}"
 
 
@@ -73,7 +71,6 @@ rule verify:
         "../../envs/luna.yaml"
     params:
         code=code("verify_data"),
-        command=program("verify_data"),
         root=ROOT,
         subsets=SUBSETS,
         policy=DATA["on_problem"],
@@ -81,7 +78,7 @@ rule verify:
     message:
         "Judging the data set"
     shell:
-        "({params.command} --root {params.root:q} --out results --merge {params.subsets}"
+        "($PYTHON $SCRIPTS/verify_data.py --root {params.root:q} --out results --merge {params.subsets}"
         " --annotations {input.annotations:q} --candidates {input.candidates:q}"
         " --on-problem {params.policy} --expect {params.expect}) 2>&1 | tee {log} >&2"
 
@@ -102,7 +99,6 @@ rule candidates:
         "../../envs/luna.yaml"
     params:
         code=code("list_candidates"),
-        command=program("list_candidates"),
         together=(
             "--keep-patients-together"
             if config["split"]["keep_patients_together"]
@@ -111,6 +107,6 @@ rule candidates:
     message:
         "Listing the candidates"
     shell:
-        "{params.command} --series {input.series} --annotations {input.annotations:q}"
+        "$PYTHON $SCRIPTS/list_candidates.py --series {input.series} --annotations {input.annotations:q}"
         " --candidates {input.candidates:q} --out {output.table} --report {output.report}"
         " {params.together} 2> {log}"

@@ -34,14 +34,13 @@ rule evaluate:
         machine=MACHINE_OPTIONS,
     params:
         code=code("evaluate"),
-        command=program("evaluate"),
         data=DATA_OPTIONS,
         scoring=SCORING,
         flips="--flips" if config["evaluation"]["flips"] else "",
     message:
         "Testing {wildcards.run}, fold {wildcards.fold}"
     shell:
-        "{params.command} --model {input.model} {params.data} {params.scoring}"
+        "$PYTHON $SCRIPTS/evaluate.py --model {input.model} {params.data} {params.scoring}"
         " {params.flips} --threads {threads} {resources.machine} 2> {log}"
 
 
@@ -70,11 +69,10 @@ rule metrics:
         "../../envs/luna.yaml"
     params:
         code=code("summarise"),
-        command=program("summarise"),
         runs=RUNS,
         folds=FOLDS,
         scoring=SCORING,
     message:
         "Bringing the figures together"
     shell:
-        "{params.command} --names {params.runs} --folds {params.folds} {params.scoring} 2> {log}"
+        "$PYTHON $SCRIPTS/summarise.py --names {params.runs} --folds {params.folds} {params.scoring} 2> {log}"

@@ -23,7 +23,6 @@ rule report:
         "../../envs/luna.yaml"
     params:
         code=code("report"),
-        command=program("report"),
         config=as_json(
             {
                 key: config[key]
@@ -34,5 +33,5 @@ rule report:
     message:
         "Writing the report"
     shell:
-        "{params.command} --results results --annotations {input.annotations:q} --config {params.config:q} --worst {params.crops}"
+        "$PYTHON $SCRIPTS/report.py --results results --annotations {input.annotations:q} --config {params.config:q} --worst {params.crops}"
         " --out {output} 2> {log}"

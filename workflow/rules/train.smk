@@ -41,13 +41,13 @@ rule train:
         logs=LOG_OPTIONS,
     params:
         code=code("train"),
-        command=lambda wildcards: launcher(config["runs"][wildcards.run]["gpus"]),
+        launcher=lambda wildcards: launcher(config["runs"][wildcards.run]["gpus"]),
         data=DATA_OPTIONS,
         recipe=lambda wildcards: as_json(config["runs"][wildcards.run]),
         seed=config["seed"],
     message:
         "Training {wildcards.run}, fold {wildcards.fold}"
     shell:
-        "{params.command} --run {wildcards.run} --fold {wildcards.fold} --seed {params.seed}"
+        "$PYTHON {params.launcher} $SCRIPTS/train.py --run {wildcards.run} --fold {wildcards.fold} --seed {params.seed}"
         " --recipe {params.recipe:q} {params.data} --threads {threads}"
         " {resources.machine} {resources.logs} 2> {log}"

@@ -1,0 +1,225 @@
+"""The rerun contract: what a change makes run again, and that the results are those of a run from scratch."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from .conftest import Workflow
+
+AFTER = ["metrics", "report"]
+RESULTS = [
+    "metrics.csv",
+    "summary.csv",
+    "candidates.csv",
+    "runs/first/fold0/model.pt",
+    "runs/second/fold0/model.pt",
+]
+SUBSETS = range(10)
+
+
+def edit(workflow: Workflow, file: str, old: str, new: str) -> None:
+    path = workflow.folder / file
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def touch_everything(workflow: Workflow) -> None:
+    for path in workflow.folder.rglob("*"):
+        if path.is_file() and ".snakemake" not in path.parts:
+            path.touch()
+
+
+def comment_in_code(workflow: Workflow) -> None:
+    edit(workflow, "workflow/luna/model.py", "import math", "# why not\n\nimport math")
+    edit(workflow, "workflow/luna/tables.py", '"""Read annotations', '"""Reads annotations')
+
+
+def move_a_key(workflow: Workflow) -> None:
+    workflow.config = dict(reversed(workflow.config.items()))
+    workflow.config["runs"] = {
+        run: dict(reversed(recipe.items())) for run, recipe in workflow.config["runs"].items()
+    }
+
+
+def say_a_default(workflow: Workflow) -> None:
+    workflow.config["training"] = {"momentum": 0.99}
+
+
+def machine_options(workflow: Workflow) -> None:
+    workflow.config["training"] = {
+        "device": "cpu", "num_workers": 1, "loader": "workers", "tensorboard_prefix": "p", "comment": "c",
+        "tensorboard_writers": "one", "checkpoint_minutes": 1,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "change", [touch_everything, comment_in_code, move_a_key, say_a_default, machine_options]
+)
+def test_nothing_runs(done: Workflow, change: Callable[[Workflow], None]) -> None:
+    change(done)
+    assert done.planned() == []
+
+
+def model_code(workflow: Workflow) -> None:
+    edit(workflow, "workflow/luna/model.py", "return self.maxpool(batch)", "return self.maxpool(batch) * 2")
+
+
+def froc_code(workflow: Workflow) -> None:
+    edit(workflow, "workflow/luna/froc.py", "_UNKNOWN_DIAMETER_MM = 10.0", "_UNKNOWN_DIAMETER_MM = 11.0")
+
+
+def evaluation_settings(workflow: Workflow) -> None:
+    workflow.config["evaluation"]["bootstrap"] = 60
+
+
+def report_code(workflow: Workflow) -> None:
+    edit(workflow, "workflow/luna/plots.py", "scale: int = 2", "scale: int = 3")
+
+
+def new_module_of_the_report(workflow: Workflow) -> None:
+    (workflow.folder / "workflow/luna/extra.py").write_text("VALUE = 1\n")
+    edit(workflow, "workflow/luna/report.py", "import jinja2", "import jinja2\n\nimport luna.extra")
+
+
+def epochs_of_one_run(workflow: Workflow) -> None:
+    workflow.config["runs"]["second"]["epochs"] = 2
+
+
+def new_run(workflow: Workflow) -> None:
+    workflow.config["runs"]["third"] = {"epochs": 1, "model": {"channels": [2, 4]}}
+
+
+def new_fold(workflow: Workflow) -> None:
+    workflow.config["folds"] = [0, 4]
+
+
+def of_runs(*runs: str, fold: int = 0) -> list[str]:
+    return [f"{rule} {run} {fold}" for rule in ("evaluate", "train") for run in runs]
+
+
+def evaluated(*runs: str) -> list[str]:
+    return [f"evaluate {run} 0" for run in runs]
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (model_code, [*of_runs("first", "second"), *AFTER]),
+        (froc_code, [*evaluated("first", "second"), *AFTER]),
+        (evaluation_settings, [*evaluated("first", "second"), *AFTER]),
+        (report_code, ["report"]),
+        (new_module_of_the_report, ["report"]),
+        (epochs_of_one_run, [*of_runs("second"), *AFTER]),
+        (new_run, [*of_runs("third"), *AFTER]),
+        (new_fold, [*of_runs("first", "second", fold=4), *AFTER]),
+    ],
+)
+def test_only_what_depends_on_the_change_runs(
+    done: Workflow, change: Callable[[Workflow], None], expected: list[str]
+) -> None:
+    change(done)
+    assert done.planned() == sorted(expected)
+
+
+def crop_files(workflow: Workflow) -> dict[str, int]:
+    return {path.name: path.stat().st_mtime_ns for path in workflow.result("cache/crops").glob("*.crops")}
+
+
+def assert_as_from_scratch(workflow: Workflow) -> None:
+    """The results are those of the same config and data without anything made before."""
+    before = {name: workflow.result(name).read_bytes() for name in RESULTS}
+    scratch = workflow.folder.parent / "scratch"
+    shutil.copytree(workflow.folder, scratch, ignore=shutil.ignore_patterns("results", ".snakemake"))
+    fresh = Workflow(scratch, workflow.config)
+    fresh.run()
+    for name in RESULTS:
+        assert fresh.result(name).read_bytes() == before[name], name
+
+
+def test_a_changed_run_ends_as_from_scratch(done: Workflow) -> None:
+    epochs_of_one_run(done)
+    done.run()
+    assert_as_from_scratch(done)
+
+
+@pytest.fixture
+def with_files(done: Workflow, tmp_path: Path) -> Workflow:
+    """The phantom's files as a user's own data, finished."""
+    shutil.copytree(done.result("phantom"), tmp_path / "data")
+    done.config["data"] = {"source": "files", "root": str(tmp_path / "data")}
+    done.run()
+    return done
+
+
+def test_a_changed_ct_rebuilds_its_own_cache(with_files: Workflow, tmp_path: Path) -> None:
+    raw = next((tmp_path / "data" / "subset3").glob("*.raw"))
+    hu = np.fromfile(raw, dtype="<i2")
+    hu[len(hu) // 3 : len(hu) // 2] += 100
+    hu.tofile(raw)
+    planned = with_files.planned()
+    assert [job for job in planned if job.startswith("verify_subset")] == ["verify_subset 3"]
+    before = crop_files(with_files)
+    with_files.run()
+    after = crop_files(with_files)
+    assert [name for name in before if before[name] != after[name]] == [f"{raw.stem}.crops"]
+    assert_as_from_scratch(with_files)
+
+
+def test_an_added_candidate_rebuilds_its_own_cache(with_files: Workflow, tmp_path: Path) -> None:
+    path = tmp_path / "data" / "candidates.csv"
+    table = pd.read_csv(path, dtype={"seriesuid": str})
+    added = table.iloc[[5]].assign(coordX=table["coordX"][5] + 1, **{"class": 0})
+    pd.concat([table, added]).to_csv(path, index=False)
+    planned = with_files.planned()
+    assert not any(job.startswith("verify_subset") for job in planned)
+    before = crop_files(with_files)
+    with_files.run()
+    after = crop_files(with_files)
+    assert [name for name in before if before[name] != after[name]] == [f"{table['seriesuid'][5]}.crops"]
+    assert len(pd.read_csv(with_files.result("candidates.csv"))) == len(table) + 1
+
+
+def test_a_large_ct_that_is_only_touched(with_files: Workflow, tmp_path: Path) -> None:
+    """200 MB, far more than Snakemake compares by content unless told to."""
+    raw = next((tmp_path / "data" / "subset3").glob("*.raw"))
+    header = raw.with_suffix(".mhd")
+    size = pd.read_csv(with_files.result("series.csv")).set_index("seriesuid").loc[raw.stem]
+    slices = 100_000_000 // (size["rows"] * size["columns"])
+    header.write_text(
+        header.read_text().replace(
+            f"DimSize = {size['columns']} {size['rows']} {size['slices']}",
+            f"DimSize = {size['columns']} {size['rows']} {slices}",
+        )
+    )
+    np.resize(np.fromfile(raw, dtype="<i2"), size["rows"] * size["columns"] * slices).tofile(raw)
+    with_files.run()
+    assert raw.stat().st_size > 190_000_000
+    os.utime(raw)
+    assert with_files.planned() == []
+
+
+def test_a_deleted_model_comes_back(done: Workflow) -> None:
+    before = {name: done.result(name).read_bytes() for name in RESULTS}
+    done.result(MODELS[0]).unlink()
+    assert done.planned() == sorted([*of_runs("first"), *AFTER])
+    done.run()
+    for name, content in before.items():
+        assert done.result(name).read_bytes() == content, name
+    assert done.planned() == []
+
+
+def test_a_cache_deleted_to_save_space_comes_back_when_needed(done: Workflow) -> None:
+    before = {name: done.result(name).read_bytes() for name in MODELS}
+    shutil.rmtree(done.result("cache"))
+    assert done.planned() == []
+    new_run(done)
+    done.run()
+    assert len(crop_files(done)) == 10
+    for name, content in before.items():
+        assert done.result(name).read_bytes() == content, name
