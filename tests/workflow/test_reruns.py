@@ -12,14 +12,8 @@ import pytest
 from .conftest import Workflow
 
 AFTER = ["metrics", "report"]
-RESULTS = [
-    "metrics.csv",
-    "summary.csv",
-    "candidates.csv",
-    "runs/first/fold0/model.pt",
-    "runs/second/fold0/model.pt",
-]
-SUBSETS = range(10)
+MODELS = ["runs/first/fold0/model.pt", "runs/second/fold0/model.pt"]
+RESULTS = ["metrics.csv", "summary.csv", "candidates.csv", *MODELS]
 
 
 def edit(workflow: Workflow, file: str, old: str, new: str) -> None:
