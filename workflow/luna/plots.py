@@ -59,7 +59,7 @@ def learning_curves(history: pd.DataFrame, name: str, best_epoch: dict[str, int]
                     axes.plot(chosen, mean[chosen], "o", ms=10, mfc="none", mec=colour(number), mew=1.5)
         axes.set(xlabel="epoch", ylabel=name)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.legend()
+        _legend(axes)
 
     return plot(draw)
 
@@ -82,7 +82,7 @@ def froc_curves(curves: dict[str, Froc], resamples: int, seed: int) -> str:
         axes.set_xscale("log", base=2)
         axes.set_xticks(RATES, ["1/8", "1/4", "1/2", "1", "2", "4", "8"])
         axes.set(xlabel="false positives per scan", ylabel="sensitivity", ylim=(-0.02, 1.02))
-        axes.legend(loc="best")
+        _legend(axes)
 
     return plot(draw)
 
@@ -97,7 +97,7 @@ def roc_and_pr(samples: dict[str, tuple[npt.NDArray[Any], npt.NDArray[Any]]]) ->
                 axes.plot(false, true, color=colour(number), label=run)
         axes.plot([0, 1], [0, 1], ":", color="#888888", lw=1)
         axes.set(xlabel="false positive rate", ylabel="recall", xlim=(-0.02, 1), ylim=(0, 1.02))
-        axes.legend()
+        _legend(axes)
 
     def draw_pr(axes: Axes) -> None:
         for number, (run, (labels, probabilities)) in enumerate(samples.items()):
@@ -105,7 +105,7 @@ def roc_and_pr(samples: dict[str, tuple[npt.NDArray[Any], npt.NDArray[Any]]]) ->
                 precision, recall, _ = precision_recall_curve(labels, probabilities)
                 axes.step(recall, precision, where="post", color=colour(number), label=run)
         axes.set(xlabel="recall", ylabel="precision", xlim=(-0.02, 1.02), ylim=(0, 1.02))
-        axes.legend()
+        _legend(axes)
 
     return plot(draw_roc, 4.4, 3.4), plot(draw_pr, 4.4, 3.4)
 
@@ -123,7 +123,7 @@ def calibration_curves(bins: dict[str, list[dict[str, float]]]) -> str:
         axes.set(
             xlabel="predicted probability", ylabel="share of nodules", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02)
         )
-        axes.legend()
+        _legend(axes)
 
     return plot(draw, 4.4, 3.4)
 
@@ -154,6 +154,14 @@ def size_bars(bands: dict[str, list[dict[str, Any]]]) -> str:
         axes.legend(handles, list(bands))
 
     return plot(draw)
+
+
+def _legend(axes: Axes) -> None:
+    """The runs' names; where no run has the figure, the plot says so."""
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend()
+    else:
+        axes.text(0.5, 0.5, "not defined", ha="center", va="center", transform=axes.transAxes)
 
 
 def png(grey: npt.NDArray[np.uint8], scale: int = 2) -> str:
