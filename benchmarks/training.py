@@ -115,6 +115,6 @@ def _epoch_speed(scan: Scan, recipe: dict[str, object], samples: int) -> tuple[f
     whole = samples / (time.perf_counter() - start)
     batch = next(iter(training.loader.load(batches_of(training.order(1), BATCH)[:1])))
     draws = torch.from_numpy(draw(BATCH, 0, 1)).to(device)
-    count = -(-samples // BATCH)
-    alone = _time_of(lambda: training.train_step(batch.crops, batch.labels, draws, [1, 0]), count)
+    count, whole_batch = -(-samples // BATCH), slice(0, BATCH)
+    alone = _time_of(lambda: training.train_step(batch, draws, 1, whole_batch, whole_batch), count)
     return whole, BATCH * count / alone
