@@ -1,7 +1,7 @@
 """Checkpoints of a training: written atomically, the one before kept, keyed by what is trained."""
 
 import logging
-import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,28 @@ from luna.fileio import atomic_path
 
 log = logging.getLogger(__name__)
 
-UNREADABLE = (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, OSError)
-"""What torch.load raises for a file that is damaged or holds more than tensors and plain values."""
+
+class DamagedFileError(Exception):
+    """A file of tensors that is damaged, or that holds more than tensors and plain values."""
+
+
+def load_tensors(path: Path) -> Any:
+    """What torch.save wrote, on the CPU. Never runs code from the file.
+
+    Raises DamagedFileError, also for a single flipped bit, and FileNotFoundError.
+    """
+    try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                # torch does not look at the checksums it writes.
+                if (member := archive.testzip()) is not None:
+                    raise DamagedFileError(f"{member} is damaged")
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (FileNotFoundError, DamagedFileError):
+        raise
+    except Exception as error:
+        # Damaged bytes can make the reader raise anything.
+        raise DamagedFileError(str(error).split("\n")[0]) from error
 
 
 class Checkpoints:
@@ -39,9 +59,9 @@ class Checkpoints:
             if not path.exists():
                 continue
             try:
-                loaded = torch.load(path, map_location="cpu", weights_only=True)
+                loaded = load_tensors(path)
                 key, state = loaded["key"], loaded["state"]
-            except (*UNREADABLE, KeyError, TypeError):
+            except (DamagedFileError, KeyError, TypeError):
                 aside = path.with_suffix(".damaged")
                 path.replace(aside)
                 log.warning("%s is damaged; it is set aside as %s", path, aside.name)

@@ -12,7 +12,7 @@ import torch.nn.functional as functional
 from torch import Tensor, nn
 
 from luna.augment import to_input
-from luna.checkpoints import UNREADABLE
+from luna.checkpoints import DamagedFileError, load_tensors
 from luna.dataset import batches_of
 from luna.device import autocast, place
 from luna.distributed import ALONE, Team
@@ -90,10 +90,10 @@ def save_model(path: Path, model_file: dict[str, Any]) -> None:
 def load_model_file(path: Path) -> dict[str, Any]:
     """Read model.pt without running any code in it. Raises UserError when it is none."""
     try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
+        loaded = load_tensors(path)
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file; train a model first") from error
-    except UNREADABLE as error:
+    except DamagedFileError as error:
         raise UserError(f"{path}: not a model file, or damaged; train the model again") from error
     if not isinstance(loaded, dict) or loaded.get("format") != FORMAT:
         raise UserError(f"{path}: not a model file of this version; train the model again")
@@ -110,9 +110,9 @@ def model_from_file(model_file: dict[str, Any], device: torch.device) -> nn.Modu
 def load_weights(model: nn.Module, path: Path) -> None:
     """Load published weights strictly. Raises UserError that lists every name that does not fit."""
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except UNREADABLE as error:
-        raise UserError(f"{path}: no readable weights ({str(error).splitlines()[0]})") from error
+        state = load_tensors(path)
+    except (DamagedFileError, FileNotFoundError) as error:
+        raise UserError(f"{path}: no readable weights ({error})") from error
     state = next((state[key] for key in ("weights", "model_state", "state_dict") if key in state), state)
     own = model.state_dict()
     problems = [f"missing: {name}" for name in own if name not in state]

@@ -1,0 +1,188 @@
+"""Faults at every stage; afterwards the plain command ends with the results of an undisturbed run."""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .conftest import Workflow
+
+RESULTS = [
+    "metrics.csv", "summary.csv", "candidates.csv", "series.csv", "runs/first/fold0/model.pt",
+    "runs/second/fold0/model.pt", "runs/second/fold0/predictions.csv",
+]  # fmt: skip
+
+
+def contents(workflow: Workflow) -> dict[str, bytes]:
+    return {name: workflow.result(name).read_bytes() for name in RESULTS}
+
+
+def text_of(done: subprocess.CompletedProcess[str]) -> str:
+    return done.stdout + done.stderr
+
+
+def start(workflow: Workflow, *arguments: str) -> subprocess.Popen[bytes]:
+    """Snakemake in the background, its output in a file."""
+    with (workflow.folder / "output.txt").open("wb") as output:
+        return subprocess.Popen(
+            [sys.executable, "-m", "snakemake", "--cores", "2", "--resources", "gpu=1", *arguments],
+            cwd=workflow.folder, stdout=output, stderr=output, start_new_session=True,
+        )  # fmt: skip
+
+
+def wait_for_job(workflow: Workflow, program: str, snakemake: subprocess.Popen[bytes]) -> int:
+    """Process id of a program of this workflow, as soon as it runs."""
+    wanted = str(workflow.folder / "workflow" / "scripts" / f"{program}.py").encode()
+    while snakemake.poll() is None:
+        for folder in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                words = (folder / "cmdline").read_bytes().split(b"\0")
+                if len(words) > 1 and words[1] == wanted:
+                    return int(folder.name)
+        time.sleep(0.01)
+    raise AssertionError(f"{program} never ran:\n" + (workflow.folder / "output.txt").read_text())
+
+
+@pytest.mark.parametrize(
+    ("program", "rule", "number"),
+    [
+        ("make_phantom", "phantom", signal.SIGKILL),
+        ("verify_data", "verify_subset", signal.SIGTERM),
+        ("cache_crops", "cache_subset", signal.SIGKILL),
+        ("train", "train", signal.SIGKILL),
+        ("evaluate", "evaluate", signal.SIGTERM),
+        ("report", "report", signal.SIGKILL),
+    ],
+)
+def test_a_killed_job(done: Workflow, program: str, rule: str, number: signal.Signals) -> None:
+    before = contents(done)
+    snakemake = start(done, "--forcerun", rule)
+    os.kill(wait_for_job(done, program, snakemake), number)
+    assert snakemake.wait() != 0
+    done.run()
+    assert contents(done) == before
+    assert done.planned() == []
+
+
+@pytest.mark.parametrize(
+    ("program", "rule", "number"),
+    [
+        ("cache_crops", "cache_subset", signal.SIGKILL),
+        ("train", "train", signal.SIGKILL),
+        ("summarise", "metrics", signal.SIGTERM),
+    ],
+)
+def test_snakemake_itself_killed(done: Workflow, program: str, rule: str, number: signal.Signals) -> None:
+    """After SIGKILL the folder stays locked, and the message says what to type."""
+    before = contents(done)
+    snakemake = start(done, "--forcerun", rule)
+    wait_for_job(done, program, snakemake)
+    if number == signal.SIGKILL:
+        # The machine's crash: nothing of the session lives on.
+        os.killpg(snakemake.pid, number)
+    else:
+        snakemake.send_signal(number)
+    assert snakemake.wait() != 0
+    if number == signal.SIGKILL:
+        locked = done.run(check=False)
+        assert locked.returncode != 0
+        assert "--unlock" in text_of(locked)
+        done.run("--unlock")
+    done.run()
+    assert contents(done) == before
+    assert done.planned() == []
+
+
+def test_two_at_once(done: Workflow) -> None:
+    """The second says that the first is at work, and disturbs nothing."""
+    before = contents(done)
+    first = start(done, "--forcerun", "train")
+    wait_for_job(done, "train", first)
+    second = done.run(check=False)
+    assert second.returncode != 0
+    assert "lock" in text_of(second)
+    assert first.wait() == 0
+    assert contents(done) == before
+
+
+def test_a_damaged_cache_file(done: Workflow) -> None:
+    """Training names the file and the command, which repairs it."""
+    before = contents(done)
+    path = sorted(done.result("cache/crops").glob("*.crops"))[0]
+    path.write_bytes(path.read_bytes()[:-7])
+    text = text_of(done.run("--forcerun", "train", check=False))
+    assert path.name in text
+    assert "repair it with: snakemake --cores all --forcerun cache_subset" in text
+    done.run("--forcerun", "cache_subset")
+    assert contents(done) == before
+
+
+def test_a_ct_deleted_and_put_back(done: Workflow, tmp_path: Path) -> None:
+    shutil.copytree(done.result("phantom"), tmp_path / "data")
+    done.config["data"] = {"source": "files", "root": str(tmp_path / "data")}
+    done.run()
+    before = contents(done)
+    raw = next((tmp_path / "data" / "subset3").glob("*.raw"))
+    raw.rename(tmp_path / "aside")
+    failed = done.run(check=False)
+    assert failed.returncode != 0
+    assert f"missing-voxels: {raw}" in text_of(failed)
+    assert "download the .raw (or .zraw) of this series" in text_of(failed)
+    (tmp_path / "aside").rename(raw)
+    done.run()
+    assert contents(done) == before
+
+
+@contextlib.contextmanager
+def small_disk(workflow: Workflow) -> Iterator[Path]:
+    """results/ on a file system of its own, with all its content; skips where mounting is not allowed."""
+    results, aside = workflow.folder / "results", workflow.folder / "aside"
+    results.rename(aside)
+    results.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=100m", "tmpfs", str(results)], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip(f"a small file system cannot be mounted: {mounted.stderr.decode().strip()}")
+    try:
+        shutil.copytree(aside, results, dirs_exist_ok=True)
+        yield results
+    finally:
+        subprocess.run(["umount", "-l", str(results)], check=True)
+
+
+@pytest.mark.parametrize("rule", ["cache_subset", "train", "report"])
+def test_a_full_disk(done: Workflow, rule: str) -> None:
+    before = contents(done)
+    with small_disk(done) as results:
+        if rule == "cache_subset":
+            shutil.rmtree(results / "cache")
+        done.result("report.html").unlink()
+        filler = results / "filler"
+        free = shutil.disk_usage(results).free
+        filler.write_bytes(bytes(free - 60_000))
+        failed = done.run("--forcerun", rule, check=False)
+        assert failed.returncode != 0
+        assert "the disk is full; free some space and run the same command again" in text_of(failed)
+        filler.unlink()
+        done.run()
+        assert contents(done) == before
+
+
+def test_results_that_cannot_be_written(done: Workflow) -> None:
+    before = contents(done)
+    with small_disk(done) as results:
+        subprocess.run(["mount", "-o", "remount,ro", str(results)], check=True)
+        failed = done.run("--forcerun", "report", check=False)
+        assert failed.returncode != 0
+        assert "Read-only file system" in text_of(failed)
+        subprocess.run(["mount", "-o", "remount,rw", str(results)], check=True)
+        done.run()
+        assert contents(done) == before
