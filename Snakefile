@@ -28,4 +28,10 @@ rule all:
         "results/metrics.csv",
         "results/summary.csv",
         "results/report.html",
-        expand("results/runs/{run}/fold{fold}/model.pt", run=RUNS, fold=FOLDS),
+        # Named so that a deleted one comes back; a deleted cache does not, until it is needed.
+        expand(
+            "results/runs/{run}/fold{fold}/{file}",
+            run=RUNS,
+            fold=FOLDS,
+            file=["model.pt", *RUN_FILES],
+        ),

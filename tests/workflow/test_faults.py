@@ -182,7 +182,7 @@ def test_results_that_cannot_be_written(done: Workflow) -> None:
         subprocess.run(["mount", "-o", "remount,ro", str(results)], check=True)
         failed = done.run("--forcerun", "report", check=False)
         assert failed.returncode != 0
-        assert "Read-only file system" in text_of(failed)
+        assert "Write-protected output files" in text_of(failed)
         subprocess.run(["mount", "-o", "remount,rw", str(results)], check=True)
         done.run()
         assert contents(done) == before

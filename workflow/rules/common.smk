@@ -25,7 +25,9 @@ DEPLOYED = {str(method) for method in workflow.deployment_settings.deployment_me
 PYTHON = "python" if "conda" in DEPLOYED else sys.executable
 SCRIPTS = Path(workflow.basedir) / "workflow" / "scripts"
 # Not in params: where project and interpreter lie changes no result, so moving them reruns nothing.
-shell.prefix(f"PYTHON={quote(PYTHON)}; SCRIPTS={quote(str(SCRIPTS))}; ")
+shell.prefix(
+    f"set -euo pipefail; PYTHON={quote(PYTHON)}; SCRIPTS={quote(str(SCRIPTS))}; "
+)
 
 DATA, RUNS, FOLDS = config["data"], list(config["runs"]), config["folds"]
 PHANTOM = DATA["source"] == "phantom"
