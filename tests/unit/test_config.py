@@ -89,6 +89,17 @@ def test_every_key_is_described_and_has_a_default() -> None:
     walk(schema(), "")
 
 
+def test_numbers_on_the_command_line_may_be_text() -> None:
+    """As Snakemake reads `--config "folds=[0, 1]" "phantom={series: 20}"`."""
+    config = {"folds": ["0", "1"], "phantom": {"series": "20"}, "runs": {"a": {"learning_rate": "1e-3"}}}
+    completed = complete(config | {"split": {"keep_patients_together": "true"}})
+    assert completed["folds"] == [0, 1]
+    assert completed["phantom"]["series"] == 20
+    assert completed["split"]["keep_patients_together"] is True
+    with pytest.raises(UserError, match=r"phantom\.series: 'x'"):
+        complete(config | {"phantom": {"series": "x"}})
+
+
 def test_the_config_page_tells_what_the_schema_says() -> None:
     page = (PROJECT / "config" / "README.md").read_text(encoding="utf-8")
     assert page == reference(), "run `make docs`"

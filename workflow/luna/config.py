@@ -1,8 +1,9 @@
 """The config: checked against the schema, completed with its defaults, split into recipes."""
 
+import contextlib
 import copy
 import difflib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,11 @@ from luna.program import UserError
 
 SCHEMA_FILE = Path(__file__).parents[1] / "schemas" / "config.schema.yaml"
 Config = dict[str, Any]
+_READERS: dict[str, Callable[[str], Any]] = {
+    "integer": int,
+    "number": float,
+    "boolean": lambda text: {"true": True, "false": False}[text.lower()],
+}
 
 
 @cache
@@ -37,9 +43,9 @@ def complete(config: Config) -> Config:
 
     Raises UserError that lists every unknown key, wrong type and value out of range at once.
     """
-    if problems := list(_problems(config)):
+    completed = _from_text(config, schema())
+    if problems := list(_problems(completed)):
         raise UserError("the config is not valid (config/README.md describes every key)", problems)
-    completed = copy.deepcopy(config)
     _fill_defaults(schema(), completed)
     shared = {key: completed["training"][key] for key in recipe_keys()}
     completed["runs"] = {name: _merged(shared, own or {}) for name, own in completed["runs"].items()}
@@ -81,6 +87,23 @@ def flat(recipe: Config, before: str = "") -> dict[str, int | float | str]:
 def _defaults(node: Config) -> Config:
     value: Config = {}
     _fill_defaults(node, value)
+    return value
+
+
+def _from_text(value: Any, node: Config) -> Any:
+    """A copy with text turned into numbers where the schema wants numbers.
+
+    Snakemake hands over what stands in brackets on the command line as text; YAML takes 1e-3 for text.
+    """
+    if isinstance(value, dict):
+        known: Config = properties(node)
+        others: Config = node.get("additionalProperties") or {}
+        return {key: _from_text(each, known.get(key, others)) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_from_text(each, node.get("items", {})) for each in value]
+    if isinstance(value, str) and (read := _READERS.get(str(node.get("type")))):
+        with contextlib.suppress(ValueError, KeyError):
+            return read(value)
     return value
 
 

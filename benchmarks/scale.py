@@ -1,0 +1,136 @@
+"""The workflow itself with 888 series: real uids and subsets, tiny volumes, 62 candidates a series.
+
+python benchmarks/scale.py --out docs/scale.md
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import date
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(PROJECT / "workflow"))
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from luna.fileio import write_csv, write_text
+from luna.geometry import Grid
+from luna.luna16 import subset_of
+from luna.phantom import write_mhd
+from luna.tables import XYZ
+from measure import machine_text
+
+SHAPE, CANDIDATES = (12, 24, 24), 62
+CONFIG = {
+    "cache": {"crop": [8, 8, 8], "margin": [1, 1, 1]},
+    "runs": {"small": {"epochs": 1, "samples_per_epoch": 2560, "balance": 1, "model": {"channels": [2, 4]}}},
+}
+
+
+def make_data(root: Path) -> None:
+    """888 tiny CTs with LUNA16's uids, and tables as long as a published submission."""
+    rng = np.random.default_rng(0)
+    grid = Grid(np.zeros(3), np.ones(3), np.eye(3))
+    uids = subset_of()
+    for uid, subset in uids.items():
+        hu = rng.normal(-800, 60, SHAPE).astype("<i2")
+        hu[0, 0, 0] = -1000
+        write_mhd(root / f"subset{subset}" / f"{uid}.mhd", hu, grid)
+    rows = np.repeat(list(uids), CANDIDATES)
+    points = pd.DataFrame(rng.uniform(1, 10, (len(rows), 3)), columns=XYZ)
+    points.insert(0, "seriesuid", rows)
+    is_nodule = rng.random(len(rows)) < 0.02
+    write_csv(root / "candidates.csv", points.assign(**{"class": is_nodule.astype(int)}))
+    write_csv(root / "annotations.csv", points[is_nodule].assign(diameter_mm=4.0))
+
+
+def snakemake(folder: Path, *arguments: str) -> tuple[str, float]:
+    """Output and seconds of a run in `folder`."""
+    start = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-m", "snakemake", "--cores", "all", *arguments],
+        cwd=folder, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return done.stdout + done.stderr, time.perf_counter() - start
+
+
+def job_count(output: str) -> int:
+    """Jobs in all, from the table that Snakemake prints."""
+    totals = [line for line in output.splitlines() if line.startswith("total")]
+    return int(totals[0].split()[1]) if totals else 0
+
+
+def measure(folder: Path) -> list[str]:
+    """Run the workflow and what a user does with it afterwards; lines of Markdown."""
+    for name in ("Snakefile", "workflow", "profiles", "envs"):
+        source = PROJECT / name
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / name)
+    make_data(folder / "data")
+    config = CONFIG | {"data": {"source": "files", "root": "data"}}
+    write_text(folder / "config" / "config.yaml", yaml.safe_dump(config))
+    rows = []
+    output, took = snakemake(folder)
+    rows.append(("the whole workflow, one run, one fold", f"{job_count(output)} jobs, {took:.0f} s"))
+    _, took = snakemake(folder, "--dry-run")
+    rows.append(("`snakemake -n` when all is done", f"{took:.1f} s"))
+    ten = ["--config", f"folds={list(range(10))}"]
+    output, took = snakemake(folder, "--dry-run", *ten)
+    rows.append(("`snakemake -n` for nine more folds", f"{job_count(output)} jobs planned in {took:.1f} s"))
+    files = folder / "results" / "cache" / "crops"
+    before = {path.name: path.stat().st_mtime_ns for path in files.iterdir()}
+    raw = next((folder / "data" / "subset3").glob("*.raw"))
+    raw.write_bytes(np.roll(np.fromfile(raw, "<i2"), 1).tobytes())
+    _, took = snakemake(folder, "--until", "cache_subset")
+    changed = sum(path.stat().st_mtime_ns != before[path.name] for path in files.iterdir())
+    rows.append(
+        ("one CT changed, up to the cache", f"{changed} of {len(before)} cache files made anew, {took:.0f} s")
+    )
+    lines = ["| what | measured |", "|---|---|", *(f"| {what} | {figure} |" for what, figure in rows), ""]
+    return [
+        *lines,
+        "| stage | jobs | seconds a job | peak memory, MB |",
+        "|---|---|---|---|",
+        *stages(folder),
+    ]
+
+
+def stages(folder: Path) -> list[str]:
+    """Time and memory of each stage from Snakemake's benchmark files."""
+    tables = []
+    for path in sorted((folder / "results" / "benchmarks").glob("*.tsv")):
+        table = pd.read_csv(path, sep="\t", na_values="-")
+        tables.append(table.assign(stage=path.stem.split("_subset")[0]))
+    grouped = pd.concat(tables).groupby("stage")
+    return [
+        f"| {stage} | {len(rows)} | {rows['s'].mean():.1f} | {rows['max_rss'].max():.0f} |"
+        for stage, rows in grouped
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--out", type=Path, help="a Markdown page to write")
+    options = parser.parse_args()
+    # A project folder above must not lend its profile to the copy.
+    os.environ.pop("SNAKEMAKE_PROFILE", None)
+    with tempfile.TemporaryDirectory() as folder:
+        lines = measure(Path(folder))
+    head = ["# 888 series", "", f"`python benchmarks/scale.py`, {date.today()}; {machine_text()}. 888 CTs of"]
+    head[-1] += f" {SHAPE} voxels with LUNA16's uids and subsets, {CANDIDATES} candidates each."
+    text = "\n".join([*head, "", *lines]) + "\n"
+    print(text)
+    if options.out:
+        write_text(options.out, text)
+
+
+if __name__ == "__main__":
+    main()
