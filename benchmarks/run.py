@@ -49,9 +49,11 @@ def parser() -> argparse.ArgumentParser:
 
 def main() -> None:
     options = parser().parse_args()
+    words = [Path(word).name if Path(word).exists() else word for word in sys.argv[1:]]
+    command = shlex.join(["python", "benchmarks/run.py", *words])
     lines = [
         "# Benchmarks", "",
-        f"`{shlex.join(['python', 'benchmarks/run.py', *sys.argv[1:]])}`, {date.today()};"
+        f"`{command}`, {date.today()};"
         f" {machine_text()}, {torch.cuda.get_device_name() if torch.cuda.is_available() else 'no GPU'};"
         f" torch {torch.__version__}. Files are in the page cache; times are the best of several.",
     ]  # fmt: skip

@@ -9,7 +9,7 @@ import torch.nn.functional as functional
 
 from luna.config import complete_recipe, default_section
 from luna.crops import CachedCrops, CropSettings
-from luna.dataset import LunaDataset
+from luna.dataset import IntArray, LunaDataset
 from luna.device import prepare_device
 from luna.loader import Batch, Loader
 from luna.machine import keep_freed_memory
@@ -122,7 +122,7 @@ class _WatchedLoader:
     def __init__(self, loader: Loader) -> None:
         self.dataset, self._loader, self.waited = loader.dataset, loader, 0.0
 
-    def load(self, batches: Sequence[np.ndarray]) -> Iterator[Batch]:
+    def load(self, batches: Sequence[IntArray]) -> Iterator[Batch]:
         loaded = self._loader.load(batches)
         while True:
             start = time.perf_counter()
