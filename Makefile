@@ -35,8 +35,9 @@ format: .venv/installed  ## Format the code
 docs: .venv/installed  ## Write config/README.md from the schema
 	$(BIN)/python workflow/scripts/describe_config.py
 
+BENCH ?= --out docs/benchmarks.md
 bench: .venv/installed  ## Measure speed and memory, write docs/benchmarks.md
-	$(BIN)/python benchmarks/run.py --out docs/benchmarks.md $(BENCH)
+	$(BIN)/python benchmarks/run.py $(BENCH)
 
 tensorboard: .venv/installed  ## Show the training logs
 	$(BIN)/tensorboard --logdir results/tensorboard

@@ -22,14 +22,13 @@ import pandas as pd
 import xxhash
 from numcodecs import blosc
 
-from luna.ct import Ct, HuArray, crop_start, cut_crop, read_ct
+from luna.ct import Ct, HuArray, crop_start, ct_checksum, cut_crop, read_ct
 from luna.fileio import atomic_path, digest
 from luna.machine import allow_many_files
 from luna.program import UserError
 from luna.progress import progress
 from luna.tables import IRC
 from luna.uids import is_valid_uid
-from luna.verify import ct_checksum
 
 VERSION = 1
 _MAGIC = b"LUNACROP"

@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import xxhash
 
+from luna.fileio import file_checksum
 from luna.geometry import Grid
 from luna.program import UserError
 
@@ -101,6 +103,17 @@ def read_ct(path: Path, mmap: bool = False) -> Ct:
     else:
         hu = _simpleitk_voxels(path)
     return Ct(series_uid_of(path), hu, header.grid)
+
+
+def ct_checksum(path: Path) -> str:
+    """XXH3-128 of a CT's voxel file, or of all its files; `full` verification keeps it in series.csv."""
+    files = [path]
+    if path.suffix == ".mhd":
+        files = [read_header(path).data_file]
+    elif path.is_dir():
+        files = sorted(file for file in path.rglob("*") if file.is_file())
+    sums = [file_checksum(file) for file in files]
+    return sums[0] if len(sums) == 1 else xxhash.xxh3_128("".join(sums).encode()).hexdigest()
 
 
 def crop_start(center_irc: npt.ArrayLike, shape: npt.ArrayLike, size: npt.ArrayLike) -> npt.NDArray[np.int64]:

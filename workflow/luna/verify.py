@@ -10,8 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 import xxhash
 
-from luna.ct import CtHeader, find_cts, read_ct, read_header, series_uid_of
-from luna.fileio import file_checksum
+from luna.ct import CtHeader, ct_checksum, find_cts, read_ct, read_header, series_uid_of
 from luna.luna16 import facts, subset_of
 from luna.program import UserError
 from luna.progress import progress
@@ -120,17 +119,6 @@ def verify_series(path: Path, subset: int, mode: str) -> dict[str, Any]:
         except zlib.error as error:
             problems.append(Problem("compression", str(header.data_file), str(error)))
     return _row(path, uid, subset, header, problems) | voxels
-
-
-def ct_checksum(path: Path) -> str:
-    """The checksum that `full` verification gives a CT: of its voxel file, or of all its files."""
-    files = [path]
-    if path.suffix == ".mhd":
-        files = [read_header(path).data_file]
-    elif path.is_dir():
-        files = sorted(file for file in path.rglob("*") if file.is_file())
-    sums = [file_checksum(file) for file in files]
-    return sums[0] if len(sums) == 1 else xxhash.xxh3_128("".join(sums).encode()).hexdigest()
 
 
 def verify_dataset(
