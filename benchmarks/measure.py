@@ -45,26 +45,22 @@ class Scan:
         return Path(self.series["path"][0]).with_suffix(".raw")
 
 
-def seconds(function: Callable[[], Any], repeats: int = 3) -> float:
-    """The shortest wall time of some calls, after one that warms up."""
+def seconds(
+    function: Callable[[], Any], repeats: int = 3, clock: Callable[[], float] = time.perf_counter
+) -> float:
+    """The shortest time of some calls, after one that warms up; clock process_time gives CPU time."""
     function()
     times = []
     for _ in range(repeats):
-        start = time.perf_counter()
+        start = clock()
         function()
-        times.append(time.perf_counter() - start)
+        times.append(clock() - start)
     return min(times)
 
 
-def cpu_seconds(function: Callable[[], Any], repeats: int = 3) -> float:
-    """The shortest CPU time of some calls, all threads together, after one that warms up."""
-    function()
-    times = []
-    for _ in range(repeats):
-        start = time.process_time()
-        function()
-        times.append(time.process_time() - start)
-    return min(times)
+def cpu_seconds(function: Callable[[], Any]) -> float:
+    """The shortest CPU time of some calls, all threads together."""
+    return seconds(function, clock=time.process_time)
 
 
 def in_a_process(function: Callable[..., Any], *arguments: Any) -> tuple[Any, float, float]:

@@ -228,6 +228,14 @@ def test_recipes(prepared: Prepared, undisturbed: Path, tmp_path: Path, recipe: 
     assert results(tmp_path) != results(undisturbed), "the key has an effect"
 
 
+def test_bf16_learns_like_fp32(prepared: Prepared, tmp_path: Path) -> None:
+    losses = [
+        run(prepared, job(tmp_path / precision, {"precision": precision}))["loss/all"].to_numpy()
+        for precision in ("fp32", "bf16")
+    ]
+    np.testing.assert_allclose(losses[0], losses[1], rtol=0.05)
+
+
 def test_losses_follow_their_formulas() -> None:
     logits = torch.tensor([[2.0, 0.0], [0.0, 1.0], [1.0, 0.0]])
     labels = torch.tensor([0, 1, 1])
