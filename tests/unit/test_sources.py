@@ -85,7 +85,7 @@ def test_code_counts(workflow: Path) -> None:
 
 def test_only_programs_that_use_a_module_change(workflow: Path) -> None:
     before = {script: digest(workflow, script) for script in ("train", "evaluate", "report", "cache_crops")}
-    edit(workflow / "luna" / "plots.py", "scale: int = 2", "scale: int = 3")
+    edit(workflow / "luna" / "plots.py", "width: float = 5.2", "width: float = 5.3")
     after = {script: digest(workflow, script) for script in before}
     assert [script for script in before if before[script] != after[script]] == ["report"]
 
@@ -99,6 +99,18 @@ def test_new_imports_are_followed(workflow: Path) -> None:
     first = digest(workflow)
     (workflow / "luna" / "extra" / "deep.py").write_text("value = 2\n")
     assert len({before, first, digest(workflow)}) == 3
+
+
+@pytest.mark.parametrize(
+    ("file", "scripts"),
+    [("luna16.json", ["verify_data"]), ("pages_templates/style.css", ["report"])],
+)
+def test_a_module_s_data_files_are_its_code(workflow: Path, file: str, scripts: list[str]) -> None:
+    before = {script: digest(workflow, script) for script in ("train", "evaluate", "report", "verify_data")}
+    path = workflow / "luna" / file
+    path.write_text(path.read_text() + "\n")
+    after = {script: digest(workflow, script) for script in before}
+    assert [script for script in before if before[script] != after[script]] == scripts
 
 
 def test_it_is_fast(workflow: Path) -> None:

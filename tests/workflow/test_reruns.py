@@ -73,7 +73,7 @@ def evaluation_settings(workflow: Workflow) -> None:
 
 
 def report_code(workflow: Workflow) -> None:
-    edit(workflow, "workflow/luna/plots.py", "scale: int = 2", "scale: int = 3")
+    edit(workflow, "workflow/luna/plots.py", "width: float = 5.2", "width: float = 5.3")
 
 
 def new_module_of_the_report(workflow: Workflow) -> None:

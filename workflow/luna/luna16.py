@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-_FACTS = Path(__file__).parent / "facts" / "luna16.json"
+_FACTS = Path(__file__).with_suffix(".json")
 
 
 @cache

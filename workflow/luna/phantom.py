@@ -18,6 +18,7 @@ from scipy import ndimage
 from luna.ct import HuArray, read_ct
 from luna.fileio import atomic_path, write_csv, write_text
 from luna.geometry import FloatArray, Grid, irc_to_xyz
+from luna.lungs import segment_lungs
 from luna.program import UserError
 from luna.progress import progress
 from luna.uids import phantom_series_uid
@@ -155,28 +156,14 @@ def draw_chest(rng: np.random.Generator, settings: PhantomSettings) -> Anatomy:
 
 
 def chest_from_ct(rng: np.random.Generator, path: Path) -> Anatomy:
-    """A real CT as background: mirrored in half of the series and with a little noise added.
-
-    The lungs are the large air regions inside the body, closed over their vessels.
-    """
+    """A real CT as background: mirrored in half of the series and with a little noise added."""
     ct = read_ct(path)
     hu = ct.hu.astype(np.float32)
     if rng.random() < 0.5:
         hu = np.ascontiguousarray(hu[:, :, ::-1])
-    air = hu < -500
-    outside = np.zeros_like(air)
-    for index, layer in enumerate(air):
-        labels, _ = ndimage.label(layer)
-        border = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
-        outside[index] = np.isin(labels, border[border > 0])
-    labels, _ = ndimage.label(air & ~outside)
-    sizes = np.bincount(labels.ravel())[1:]
-    large = np.flatnonzero(sizes > 0.01 * hu.size) + 1
-    if not len(large):
+    lungs = segment_lungs(hu)
+    if not lungs.any():
         raise UserError(f"{path}: no lungs found in it, so it cannot be a background")
-    core = np.isin(labels, large)
-    disk = ndimage.iterate_structure(ndimage.generate_binary_structure(2, 1), 6)
-    lungs = np.stack([ndimage.binary_closing(np.pad(s, 8), disk)[8:-8, 8:-8] for s in core])
     vessels = lungs & (hu > -400) & ndimage.binary_erosion(lungs, iterations=2)
     hu += _correlated_noise(rng, hu.shape, (0.4, 0.7, 0.7), 10)
     return Anatomy(hu, lungs, vessels, ct.grid)

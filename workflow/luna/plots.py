@@ -1,6 +1,5 @@
 """Plots and pictures of the report, as inline SVG and PNG; same input, same bytes."""
 
-import base64
 import io
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +8,6 @@ import matplotlib
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from PIL import Image
 
 matplotlib.use("svg")
 import matplotlib.pyplot as plt
@@ -162,15 +160,6 @@ def _legend(axes: Axes) -> None:
         axes.legend()
     else:
         axes.text(0.5, 0.5, "not defined", ha="center", va="center", transform=axes.transAxes)
-
-
-def png(grey: npt.NDArray[np.uint8], scale: int = 2) -> str:
-    """A grey picture, enlarged, as the data URI of a PNG."""
-    image = Image.fromarray(grey)
-    image = image.resize((image.width * scale, image.height * scale), Image.Resampling.BILINEAR)
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
 def _svg(figure: Figure) -> str:

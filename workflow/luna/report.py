@@ -7,7 +7,6 @@ from pathlib import Path
 from platform import python_version
 from typing import Any
 
-import jinja2
 import numpy as np
 import pandas as pd
 
@@ -17,10 +16,10 @@ from luna.crops import CachedCrops, CropSettings, CropSource, DirectCrops
 from luna.fileio import read_json, write_text
 from luna.froc import Froc, match_marks
 from luna.judging import PREDICTION_COLUMNS
-from luna.pictures import LUNG_WINDOW_HU, three_planes
+from luna.pages import render
+from luna.pictures import LUNG_WINDOW_HU, png, three_planes
 from luna.tables import read_annotations
 
-TEMPLATES = Path(__file__).parent / "templates"
 _PACKAGES = ("torch", "snakemake", "SimpleITK", "numpy", "pandas", "scikit-learn", "numcodecs")
 _FEW_NODULES = 20
 
@@ -72,27 +71,21 @@ def read_results(folder: Path, config: dict[str, Any]) -> Results:
 
 def write_report(results: Results, crops: CropSource, worst: int, annotations_file: Path, out: Path) -> None:
     """Write the page to `out`. `worst`: how many crops of each kind of mistake are shown for a run."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters |= {"figure": figure_text, "interval": interval_text}
-    page = environment.get_template("report.html.j2").render(
-        results=results,
-        runs=results.runs,
-        findings=findings(results),
-        differences=recipe_differences(results.config["runs"]),
-        pictures=_pictures(results, crops, worst),
-        plots=_plots(results, annotations_file),
-        comparisons=results.summary["comparisons"],
-        versions={"Python": python_version()} | {name: version(name) for name in _PACKAGES},
-        window=LUNG_WINDOW_HU,
-        json=lambda value: json.dumps(value),
-        colours=[plots.colour(number) for number in range(len(results.runs))],
-    )
+    values = {
+        "results": results,
+        "runs": results.runs,
+        "findings": findings(results),
+        "differences": recipe_differences(results.config["runs"]),
+        "pictures": _pictures(results, crops, worst),
+        "plots": _plots(results, annotations_file),
+        "comparisons": results.summary["comparisons"],
+        "versions": {"Python": python_version()} | {name: version(name) for name in _PACKAGES},
+        "window": LUNG_WINDOW_HU,
+        "json": lambda value: json.dumps(value),
+        "colours": [plots.colour(number) for number in range(len(results.runs))],
+    }
+    filters = {"figure": figure_text, "interval": interval_text}
+    page = render("report.html.j2", values, filters)
     write_text(out, page)
 
 
@@ -268,7 +261,7 @@ def _picture(row: dict[str, Any], crops: CropSource, candidates: pd.DataFrame) -
     crops.read(int(row["id"]), block)
     place = candidates.iloc[int(row["id"])]
     return row | {
-        "image": plots.png(three_planes(block[crops.settings.middle])),
+        "image": png(three_planes(block[crops.settings.middle])),
         "irc": [int(place[name]) for name in ("index", "row", "col")],
     }
 

@@ -11,7 +11,7 @@ WORKFLOW = Path(__file__).parents[1]
 def source_files(script: Path) -> list[Path]:
     """The script and every module of `luna` it imports, directly or not, sorted.
 
-    Imports inside functions count as well. Data files beside the modules are not followed.
+    Imports inside functions count as well.
     """
     found: set[Path] = set()
     waiting = [script.resolve()]
@@ -24,11 +24,22 @@ def source_files(script: Path) -> list[Path]:
 
 
 def code_digest(script: Path) -> str:
-    """16 hex digits of the code a script runs; comments, docstrings and layout do not count."""
+    """16 hex digits of the code a script runs; comments, docstrings and layout do not count.
+
+    A module's data files count as its code: those beside it with its name and another ending, or in
+    a folder whose name begins with its own and `_`.
+    """
     hasher = hashlib.sha256()
     for path in source_files(script):
         hasher.update(f"{path.relative_to(WORKFLOW)}\n{_syntax(path)}\n".encode())
+        for data in _data_files(path):
+            hasher.update(f"{data.relative_to(WORKFLOW)}\n".encode() + data.read_bytes())
     return hasher.hexdigest()[:16]
+
+
+def _data_files(path: Path) -> list[Path]:
+    found = [*path.parent.glob(f"{path.stem}.*"), *path.parent.glob(f"{path.stem}_*/*")]
+    return sorted(data for data in found if data.is_file() and data.suffix not in (".py", ".pyc"))
 
 
 @cache
