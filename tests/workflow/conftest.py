@@ -16,7 +16,7 @@ from conftest import PROJECT
 
 TINY_CONFIG: dict[str, Any] = {
     "data": {"source": "phantom"},
-    "phantom": {"series": 10, "size": 64, "slices": 24, "candidates": 16},
+    "phantom": {"series": 4, "size": 64, "slices": 24, "candidates": 24},
     "cache": {"crop": [16, 16, 16], "margin": [1, 1, 1]},
     "evaluation": {"bootstrap": 50},
     "runs": {

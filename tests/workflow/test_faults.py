@@ -54,7 +54,6 @@ def wait_for_job(workflow: Workflow, program: str, snakemake: subprocess.Popen[b
     ("program", "rule", "number"),
     [
         ("make_phantom", "phantom", signal.SIGKILL),
-        ("verify_data", "verify_subset", signal.SIGTERM),
         ("cache_crops", "cache_subset", signal.SIGKILL),
         ("train", "train", signal.SIGKILL),
         ("evaluate", "evaluate", signal.SIGTERM),
@@ -74,9 +73,8 @@ def test_a_killed_job(done: Workflow, program: str, rule: str, number: signal.Si
 @pytest.mark.parametrize(
     ("program", "rule", "number"),
     [
-        ("cache_crops", "cache_subset", signal.SIGKILL),
+        ("verify_data", "verify_subset", signal.SIGTERM),
         ("train", "train", signal.SIGKILL),
-        ("summarise", "metrics", signal.SIGTERM),
     ],
 )
 def test_snakemake_itself_killed(done: Workflow, program: str, rule: str, number: signal.Signals) -> None:

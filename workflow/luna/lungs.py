@@ -44,8 +44,9 @@ def propose(ct: Ct, most: int) -> npt.NDArray[np.int64]:
     lungs = segment_lungs(ct.hu)
     if not lungs.any():
         return np.empty((0, 3), dtype=np.int64)
-    spacing = ct.grid.spacing[::-1]
-    hu = np.where(lungs, np.clip(ct.hu, -1000, 200), -850).astype(np.float32)
+    box = ndimage.find_objects(lungs.astype(np.uint8))[0]
+    lungs, spacing = lungs[box], ct.grid.spacing[::-1]
+    hu = np.where(lungs, np.clip(ct.hu[box], -1000, 200), -850).astype(np.float32)
     best = np.zeros(hu.shape, dtype=np.float32)
     for sigma in BLOB_SIGMAS_MM:
         answer = ndimage.gaussian_laplace(hu, sigma / spacing) * -(sigma**2)
@@ -54,4 +55,4 @@ def propose(ct: Ct, most: int) -> npt.NDArray[np.int64]:
     peaks = (best == ndimage.maximum_filter(best, reach)) & lungs & (best > 0)
     places = np.argwhere(peaks)
     order = np.argsort(-best[peaks], kind="stable")
-    return places[order[:most]]
+    return places[order[:most]] + [part.start for part in box]
