@@ -297,7 +297,8 @@ def test_jobs_side_by_side_claim_different_gpus(tmp_path: Path) -> None:
     for each in (first, second, third):
         each.kill()
         each.wait()
-    assert claim_gpu(["GPU-a", "GPU-b"], tmp_path) == 0
+    assert claim_gpu(["GPU-a"], tmp_path) == 0
+    assert claim_gpu(["GPU-a"], tmp_path) == 0, "a second training in the same notebook"
 
 
 @pytest.mark.parametrize(

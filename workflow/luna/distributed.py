@@ -42,9 +42,14 @@ class Team:
 ALONE = Team()
 
 
+def team_size() -> int:
+    """How many processes torchrun started; 1 without it."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
 def join_team(device: torch.device) -> Team:
     """Join the processes that torchrun started; a team of one without it."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if team_size() == 1:
         return ALONE
     if not torch.distributed.is_initialized():
         torch.distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")

@@ -12,13 +12,13 @@ from typing import IO
 log = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.5
-_claims: list[IO[bytes]] = []
+_claims: dict[Path, IO[bytes]] = {}
 
 
 def claim_gpu(names: Sequence[str], folder: Path | None = None) -> int:
     """Claim one of the named GPUs for this process; its place in `names`.
 
-    Waits while all are taken. The claim is a lock on a file in `folder` (by default one of the
+    Waits while all are taken; a GPU this process has claimed before is claimed already. The claim is a lock on a file in `folder` (by default one of the
     user's in the system's temporary folder) that the system lifts when the process ends, however
     it ends. Names must be the same in all processes, whatever each of them may see.
     """
@@ -36,11 +36,13 @@ def claim_gpu(names: Sequence[str], folder: Path | None = None) -> int:
 
 
 def _lock(path: Path) -> bool:
+    if path in _claims:
+        return True
     file = path.open("wb")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         file.close()
         return False
-    _claims.append(file)
+    _claims[path] = file
     return True

@@ -20,10 +20,11 @@ from luna.crops import CropSettings, CropSource
 from luna.ct import HuArray
 from luna.dataset import LunaDataset, batches_of, epoch_order
 from luna.device import autocast, place, prepare_device
-from luna.distributed import ALONE, Team, join_team, leave_team, share
+from luna.distributed import ALONE, Team, join_team, leave_team, share, team_size
 from luna.fileio import digest, write_csv
 from luna.inference import channels_last, load_weights, predict, save_model
 from luna.loader import Batch, dead_workers_told, make_loader
+from luna.machine import usable_threads
 from luna.metrics import COUNTS, NAMES, best_threshold, figures, is_better
 from luna.model import CLASS_NAMES, build_model
 from luna.program import UserError
@@ -77,15 +78,15 @@ def train(job: TrainingJob, machine: Machine, candidates: pd.DataFrame, source: 
     rows = split_rows(candidates, job.fold, **job.split)
     training_set = LunaDataset(candidates, source, rows["trn"])
     validation_set = LunaDataset(candidates, source, rows["val"])
-    device = prepare_device(machine.device, machine.threads)
-    training = Training(job, machine, device, training_set, validation_set)
-    training.resume()
+    device = prepare_device(machine.device, usable_threads(machine.threads) // team_size())
     log.info(
         "%s fold %d on %s: %d training samples (%d nodules), %d for validation (%d nodules)",
         job.run, job.fold, device, len(training_set), training_set.labels.sum(),
         len(validation_set), validation_set.labels.sum(),
     )  # fmt: skip
     try:
+        training = Training(job, machine, device, training_set, validation_set)
+        training.resume()
         with dead_workers_told():
             training.run()
     except torch.OutOfMemoryError as error:
