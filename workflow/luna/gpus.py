@@ -18,9 +18,10 @@ _claims: dict[Path, IO[bytes]] = {}
 def claim_gpu(names: Sequence[str], folder: Path | None = None) -> int:
     """Claim one of the named GPUs for this process; its place in `names`.
 
-    Waits while all are taken; a GPU this process has claimed before is claimed already. The claim is a lock on a file in `folder` (by default one of the
-    user's in the system's temporary folder) that the system lifts when the process ends, however
-    it ends. Names must be the same in all processes, whatever each of them may see.
+    Waits while all are taken; a GPU this process has claimed before is its own already. The claim
+    is a lock on a file in `folder` (by default one of the user's in the system's temporary folder)
+    that the system lifts when the process ends, however it ends. Names must be the same in all
+    processes, whatever each of them may see.
     """
     folder = folder or Path(tempfile.gettempdir()) / f"luna-gpus-{os.getuid()}"
     folder.mkdir(parents=True, exist_ok=True)
