@@ -133,6 +133,7 @@ def test_a_ct_deleted_and_put_back(done: Workflow, tmp_path: Path) -> None:
     assert failed.returncode != 0
     assert f"missing-voxels: {raw}" in text_of(failed)
     assert "download the .raw (or .zraw) of this series" in text_of(failed)
+    assert f"missing-voxels: {raw}" in done.result("verify/problems.txt").read_text()
     (tmp_path / "aside").rename(raw)
     done.run()
     assert contents(done) == before

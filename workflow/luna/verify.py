@@ -186,7 +186,7 @@ def summary(report: dict[str, Any], shown: int = 10) -> str:
             lines.append(f"{len(found)} {level}{'s' if len(found) > 1 else ''}:")
             lines += [f"  {problem}" for problem in found[:shown]]
         if len(found) > shown:
-            lines.append(f"  ... and {len(found) - shown} more, all in verification.json")
+            lines.append(f"  ... and {len(found) - shown} more, all in verify/problems.txt")
     if not told:
         return "\n".join([*lines, "No problems found."])
     lines.append("What to do:")

@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import pandas as pd
 
-from luna.fileio import write_csv, write_json
+from luna.fileio import write_csv, write_json, write_text
 from luna.program import UserError, command_line_program
 from luna.tables import SUBSETS
 from luna.verify import summary, verify_dataset, verify_subset
@@ -62,6 +62,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     write_csv(options.out / "series.csv", usable)
     write_json(options.out / "verification.json", report)
+    # Kept when the workflow stops here and takes back its unfinished outputs.
+    write_text(options.out / "verify" / "problems.txt", summary(report, shown=sys.maxsize) + "\n")
     print(summary(report), file=sys.stderr)
     if report["problems"] and options.on_problem == "stop":
         raise UserError("the data set has problems; mend them, or set on-problem to skip")
