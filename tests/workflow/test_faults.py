@@ -56,8 +56,7 @@ def wait_for_job(workflow: Workflow, program: str, snakemake: subprocess.Popen[b
         ("make_phantom", "phantom", signal.SIGKILL),
         ("cache_crops", "cache_subset", signal.SIGKILL),
         ("train", "train", signal.SIGKILL),
-        ("evaluate", "evaluate", signal.SIGTERM),
-        ("report", "report", signal.SIGKILL),
+        ("report", "report", signal.SIGTERM),
     ],
 )
 def test_a_killed_job(done: Workflow, program: str, rule: str, number: signal.Signals) -> None:

@@ -78,7 +78,7 @@ def report_code(workflow: Workflow) -> None:
 
 def new_module_of_the_report(workflow: Workflow) -> None:
     (workflow.folder / "workflow/luna/extra.py").write_text("VALUE = 1\n")
-    edit(workflow, "workflow/luna/report.py", "import jinja2", "import jinja2\n\nimport luna.extra")
+    edit(workflow, "workflow/luna/report.py", "import numpy as np", "import luna.extra\nimport numpy as np")
 
 
 def epochs_of_one_run(workflow: Workflow) -> None:
