@@ -50,37 +50,41 @@ def wait_for_job(workflow: Workflow, program: str, snakemake: subprocess.Popen[b
     raise AssertionError(f"{program} never ran:\n" + (workflow.folder / "output.txt").read_text())
 
 
-@pytest.mark.parametrize(
-    ("program", "rule", "number"),
-    [
-        ("make_phantom", "phantom", signal.SIGKILL),
-        ("cache_crops", "cache_subset", signal.SIGKILL),
-        ("train", "train", signal.SIGKILL),
-        ("report", "report", signal.SIGTERM),
-    ],
-)
-def test_a_killed_job(done: Workflow, program: str, rule: str, number: signal.Signals) -> None:
+STAGES = {
+    "phantom": "make_phantom", "verify_subset": "verify_data", "candidates": "list_candidates",
+    "cache_subset": "cache_crops", "train": "train", "evaluate": "evaluate", "metrics": "summarise",
+    "report": "report",
+}  # fmt: skip
+SIGNALS = (signal.SIGKILL, signal.SIGTERM)
+EVERY = [(rule, number) for rule in STAGES for number in SIGNALS]
+
+
+def stages(*usual: tuple[str, signal.Signals]) -> pytest.MarkDecorator:
+    """Some stages and signals; with LUNA_ALL_FAULTS in the environment every one, in minutes more."""
+    chosen = EVERY if os.environ.get("LUNA_ALL_FAULTS") else usual
+    return pytest.mark.parametrize(("rule", "number"), chosen)
+
+
+@stages(
+    ("phantom", signal.SIGKILL), ("cache_subset", signal.SIGKILL), ("train", signal.SIGKILL),
+    ("report", signal.SIGTERM),
+)  # fmt: skip
+def test_a_killed_job(done: Workflow, rule: str, number: signal.Signals) -> None:
     before = contents(done)
     snakemake = start(done, "--forcerun", rule)
-    os.kill(wait_for_job(done, program, snakemake), number)
+    os.kill(wait_for_job(done, STAGES[rule], snakemake), number)
     assert snakemake.wait() != 0
     done.run()
     assert contents(done) == before
     assert done.planned() == []
 
 
-@pytest.mark.parametrize(
-    ("program", "rule", "number"),
-    [
-        ("verify_data", "verify_subset", signal.SIGTERM),
-        ("train", "train", signal.SIGKILL),
-    ],
-)
-def test_snakemake_itself_killed(done: Workflow, program: str, rule: str, number: signal.Signals) -> None:
+@stages(("verify_subset", signal.SIGTERM), ("train", signal.SIGKILL))
+def test_snakemake_itself_killed(done: Workflow, rule: str, number: signal.Signals) -> None:
     """After SIGKILL the folder stays locked, and the message says what to type."""
     before = contents(done)
     snakemake = start(done, "--forcerun", rule)
-    wait_for_job(done, program, snakemake)
+    wait_for_job(done, STAGES[rule], snakemake)
     if number == signal.SIGKILL:
         # The machine's crash: nothing of the session lives on.
         os.killpg(snakemake.pid, number)
