@@ -28,6 +28,8 @@ rule all:
         "results/metrics.csv",
         "results/summary.csv",
         "results/report.html",
+        "results/series.csv",
+        "results/candidates.csv",
         # Named so that a deleted one comes back; a deleted cache does not, until it is needed.
         expand(
             "results/runs/{run}/fold{fold}/{file}",
