@@ -1,10 +1,12 @@
 """The networks: names, shapes, initial weights, published weights."""
 
+import copy
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as functional
 
 from luna.augment import DRAWS, draw, draw_noise, to_input
 from luna.inference import load_weights
@@ -34,6 +36,35 @@ def test_forward_gives_logits_and_probabilities() -> None:
     assert logits.shape == probabilities.shape == (3, 2)
     torch.testing.assert_close(probabilities, logits.softmax(1))
     torch.testing.assert_close(probabilities.sum(1), torch.ones(3))
+
+
+def test_a_training_step_is_that_of_the_plain_layers() -> None:
+    """Scale and shift inside the first kernel, ReLU after the pooling: the same outputs and gradients."""
+    torch.manual_seed(0)
+    model = LunaModel((16, 16, 24), [4, 8]).double()
+    with torch.no_grad():
+        model.tail_batchnorm.weight.fill_(1.7)
+        model.tail_batchnorm.bias.fill_(-0.6)
+    plain = copy.deepcopy(model)
+    crops = torch.randn(3, 1, 16, 16, 24, dtype=torch.float64) * 400 - 300
+    norm = plain.tail_batchnorm
+    features = functional.batch_norm(
+        crops, norm.running_mean, norm.running_var, norm.weight, norm.bias, training=True, momentum=0.1
+    )
+    for block in (plain.block1, plain.block2):
+        features = block.maxpool(block.conv2(block.conv1(features).relu()).relu())
+    expected = plain.head_linear(features.flatten(1))
+    logits, _ = model(crops)
+    torch.testing.assert_close(logits, expected)
+    for output in (logits, expected):
+        functional.cross_entropy(output, torch.tensor([0, 1, 1])).backward()
+    for (name, parameter), reference in zip(model.named_parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(
+            parameter.grad, reference.grad, msg=lambda text, name=name: f"{name}: {text}"
+        )
+    for name in ("running_mean", "running_var"):
+        torch.testing.assert_close(getattr(model.tail_batchnorm, name), getattr(norm, name))
+    assert model.tail_batchnorm.num_batches_tracked == 1
 
 
 def test_memory_format_changes_nothing() -> None:

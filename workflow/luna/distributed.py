@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.distributed.nn.functional import all_reduce
 
 from luna.dataset import IntArray
+from luna.model import InputNorm
 
 
 @dataclass(frozen=True)
@@ -74,17 +75,17 @@ def share(model: nn.Module, device: torch.device, team: Team) -> nn.Module:
     return nn.parallel.DistributedDataParallel(model, device_ids=ids)
 
 
-class SharedBatchNorm3d(nn.BatchNorm3d):
+class SharedBatchNorm3d(InputNorm):
     """Batch normalisation by mean and variance of all processes' samples.
 
     torch's own SyncBatchNorm does this on GPUs only; this is the same on every device, so what is
     tested on a CPU is what runs on GPUs.
     """
 
-    def forward(self, crops: Tensor) -> Tensor:
+    def standardised(self, crops: Tensor) -> Tensor:
         """(n, channels, d, h, w), n may differ from process to process."""
         if not self.training:
-            return super().forward(crops)
+            return super().standardised(crops)
         axes = [0, 2, 3, 4]
         values = crops.double()
         voxels = values.new_tensor([crops.numel() / crops.shape[1]])
@@ -98,9 +99,16 @@ class SharedBatchNorm3d(nn.BatchNorm3d):
                 self.running_var.lerp_((variance * count / (count - 1)).float(), self.momentum)
                 if self.num_batches_tracked is not None:
                     self.num_batches_tracked += 1
-        factor = self.weight * torch.rsqrt(variance + self.eps).float()
-        shift = self.bias - mean.float() * factor
-        return crops * factor.view(1, -1, 1, 1, 1) + shift.view(1, -1, 1, 1, 1)
+        factor = torch.rsqrt(variance + self.eps).float()
+        return (crops - _of_channels(mean.float())) * _of_channels(factor)
+
+    def forward(self, crops: Tensor) -> Tensor:
+        """Standardised, scaled and shifted."""
+        return self.standardised(crops) * _of_channels(self.weight) + _of_channels(self.bias)
+
+
+def _of_channels(values: Tensor) -> Tensor:
+    return values.view(1, -1, 1, 1, 1)
 
 
 def _shared(norm: nn.BatchNorm3d) -> SharedBatchNorm3d:

@@ -4,11 +4,43 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import torch
+import torch.nn.functional as functional
 from torch import Tensor, nn
 
 from luna.program import UserError
 
 CLASS_NAMES = ("not a nodule", "nodule")
+
+
+class InputNorm(nn.BatchNorm3d):
+    """Batch normalisation of the crops, the first layer of every network here."""
+
+    def standardised(self, crops: Tensor) -> Tensor:
+        """Mean 0 and variance 1 over the batch (when training) or by the running statistics."""
+        if self.training and self.num_batches_tracked is not None:
+            self.num_batches_tracked += 1
+        return functional.batch_norm(
+            crops, self.running_mean, self.running_var, training=self.training,
+            momentum=self.momentum or 0.0, eps=self.eps,
+        )  # fmt: skip
+
+    def then(self, convolution: nn.Conv3d, crops: Tensor) -> Tensor:
+        """`convolution` of the normalised crops (n, 1, d, h, w).
+
+        In training, scale and shift are moved into the kernel: conv(a x + b) is a convolution of the
+        two channels x and 1 with the kernels a W and b W. Both channels are data, so the gradient with
+        respect to the convolution's input, the dearest of the whole network, is never computed.
+        """
+        if not self.training:
+            return convolution(self(crops))
+        standardised = self.standardised(crops)
+        channels = torch.cat([standardised, torch.ones_like(standardised)], dim=1)
+        kernel = torch.cat([convolution.weight * self.weight, convolution.weight * self.bias], dim=1)
+        return functional.conv3d(
+            channels.contiguous(memory_format=torch.channels_last_3d), kernel, convolution.bias,
+            convolution.stride, convolution.padding,
+        )  # fmt: skip
 
 
 class LunaBlock(nn.Module):
@@ -24,9 +56,12 @@ class LunaBlock(nn.Module):
 
     def forward(self, batch: Tensor) -> Tensor:
         """(n, in_channels, d, h, w) -> (n, channels, d/2, h/2, w/2)."""
-        batch = self.relu1(self.conv1(batch))
-        batch = self.relu2(self.conv2(batch))
-        return self.maxpool(batch)
+        return self.after_first(self.conv1(batch))
+
+    def after_first(self, convolved: Tensor) -> Tensor:
+        """The block from the first convolution's output on."""
+        # A maximum and a ReLU can change places; on the pooled voxels it is an eighth of the work.
+        return self.relu2(self.maxpool(self.conv2(self.relu1(convolved))))
 
 
 class LunaModel(nn.Module):
@@ -37,7 +72,7 @@ class LunaModel(nn.Module):
 
     def __init__(self, crop: Sequence[int] = (32, 48, 48), channels: Sequence[int] = (8, 16, 32, 64)) -> None:
         super().__init__()
-        self.tail_batchnorm = nn.BatchNorm3d(1)
+        self.tail_batchnorm = InputNorm(1)
         self.blocks = []
         for number, (before, after) in enumerate(zip((1, *channels), channels, strict=False), start=1):
             setattr(self, f"block{number}", LunaBlock(before, after))
@@ -49,9 +84,10 @@ class LunaModel(nn.Module):
 
     def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
         """(n, 1, index, row, column) in HU, float -> logits and probabilities, both (n, 2)."""
-        features = self.tail_batchnorm(crops)
-        for name in self.blocks:
-            features = getattr(self, name)(features)
+        first, *others = (getattr(self, name) for name in self.blocks)
+        features = first.after_first(self.tail_batchnorm.then(first.conv1, crops))
+        for block in others:
+            features = block(features)
         # In channels_last_3d the memory is not in this order: reshape copies where view would fail.
         logits = self.head_linear(features.reshape(features.size(0), -1))
         return logits, self.head_softmax(logits.float())
@@ -81,7 +117,7 @@ class ResidualModel(nn.Module):
 
     def __init__(self, crop: Sequence[int] = (32, 48, 48), channels: Sequence[int] = (8, 16, 32, 64)) -> None:
         super().__init__()
-        self.tail_batchnorm = nn.BatchNorm3d(1)
+        self.tail_batchnorm = InputNorm(1)
         self.blocks = nn.Sequential(
             *(ResidualBlock(*pair) for pair in zip((1, *channels), channels, strict=False))
         )
