@@ -31,7 +31,11 @@ SECTIONS: dict[str, tuple[Section, ...]] = {
     ),
     "Crop cache": (lambda scan, small: cache.building(scan), lambda scan, small: cache.reading(scan)),
     "Loaders": (lambda scan, small: cache.loading(scan),),
-    "Training": (lambda scan, small: training.steps(small), training.epoch),
+    "Training": (
+        lambda scan, small: training.steps(small),
+        training.epoch,
+        lambda _, small: training.gpu(small),
+    ),
 }
 
 

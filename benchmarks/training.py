@@ -6,14 +6,15 @@ from typing import Any
 
 import torch
 import torch.nn.functional as functional
+from torch import Tensor
 
 from luna.config import complete_recipe, default_section
 from luna.crops import CachedCrops, CropSettings
 from luna.dataset import IntArray, LunaDataset
-from luna.device import prepare_device
+from luna.device import prepare_device, uses_bf16
 from luna.loader import Batch, Loader
 from luna.machine import keep_freed_memory
-from luna.model import build_model
+from luna.model import LunaModel, build_model
 from luna.training import Machine, Training, TrainingJob
 from measure import Row, Scan, build_cache, in_a_process
 
@@ -24,27 +25,64 @@ AUGMENTED = {
     "balance": 1,
     "augmentation": {"flip": 0.5, "shift": 1, "scale": 0.05, "rotate": 30, "noise": 15},
 }
+FAST = {"channels_last": True, "allocator": True}
 OPTIONS = (
-    ("plain: fp32, contiguous", {}),
-    ("channels_last_3d", {"channels_last": True}),
-    ("bf16 autocast", {"bf16": True}),
-    ("channels_last_3d, bf16", {"channels_last": True, "bf16": True}),
-    ("channels_last_3d, bf16, freed memory kept", {"channels_last": True, "bf16": True, "allocator": True}),
-    ("the same without the fused optimizer",
-     {"channels_last": True, "bf16": True, "allocator": True, "fused": False}),
+    ("plain: fp32, contiguous, the chapter's layers", {"chapter": True}),
+    ("channels_last_3d", {"chapter": True, "channels_last": True}),
+    ("bf16 autocast", {"chapter": True, "bf16": True}),
+    ("channels_last_3d, bf16", {"chapter": True, "channels_last": True, "bf16": True}),
+    ("channels_last_3d, freed memory kept", {"chapter": True, **FAST}),
+    ("channels_last_3d, bf16, freed memory kept", {"chapter": True, "bf16": True, **FAST}),
+    ("our layers, channels_last_3d, freed memory kept", FAST),
+    ("our layers, channels_last_3d, bf16, freed memory kept", {"bf16": True, **FAST}),
 )  # fmt: skip
-COMPILED = ("the same with torch.compile", OPTIONS[4][1] | {"compiled": True})
+GPU_BATCHES = (32, 128, 512, 1024, 2048, 4096)
+ALL_CANDIDATES = 551_065
+
+
+def default_options() -> dict[str, bool]:
+    """What training uses on this machine."""
+    return FAST | {"bf16": uses_bf16(_device(), "auto")}
 
 
 def steps(small: bool) -> Iterator[Row]:
     """Training steps on one batch in memory."""
+    defaults = default_options()
+    variants = [
+        ("the default here, without the fused optimizer", defaults | {"fused": False}),
+        ("the default here, with torch.compile", defaults | {"compiled": True}),
+        ("the default here, with cuDNN's autotuning", defaults | {"autotune": True}),
+    ]
+    if small:
+        variants = variants[:1]
+    elif _device().type != "cuda":
+        variants = variants[:2]
     plain = 0.0
-    for name, options in OPTIONS if small else (*OPTIONS, COMPILED):
+    for name, options in (*OPTIONS, *variants):
         speed = in_a_process(_step_speed, options, 3 if small else 20)[0]
         plain = plain or speed
+        default = ", the default here" if {"bf16": False} | options == defaults else ""
         yield Row(
-            f"training step, {name}", f"{speed:.0f} samples/s", f"{speed / plain:.2f} times the plain step"
-        )
+            f"training step, {name}{default}", f"{speed:.0f} samples/s",
+            f"{speed / plain:.2f} times the plain step",
+        )  # fmt: skip
+
+
+def gpu(small: bool) -> Iterator[Row]:
+    """On a GPU only: batch sizes, and an epoch as long as LUNA16's, with crops made up on the device."""
+    if _device().type != "cuda":
+        return
+    speeds = {}
+    for batch in GPU_BATCHES[:1] if small else GPU_BATCHES:
+        speeds[batch] = in_a_process(_step_speed, default_options(), 3 if small else 20, batch)[0]
+        yield Row(f"training step, batch of {batch}", f"{speeds[batch]:,.0f} samples/s")
+    batch = max(speeds, key=lambda size: speeds[size])
+    samples = batch * 4 if small else ALL_CANDIDATES
+    seconds = in_a_process(_long_epoch, default_options(), batch, samples)[0]
+    yield Row(
+        f"epoch of {samples:,} synthetic crops in batches of {batch}", f"{seconds:.0f} s",
+        f"{samples / speeds[batch]:.0f} s expected from the step alone",
+    )  # fmt: skip
 
 
 def epoch(scan: Scan, small: bool) -> Iterator[Row]:
@@ -60,27 +98,68 @@ def epoch(scan: Scan, small: bool) -> Iterator[Row]:
         )  # fmt: skip
 
 
-def _step_speed(options: dict[str, bool], count: int) -> float:
+def _device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _chapter_layers(model: LunaModel, crops: Tensor) -> Tensor:
+    """The logits, computed layer by layer as the book does."""
+    features = functional.batch_norm(
+        crops, None, None, model.tail_batchnorm.weight, model.tail_batchnorm.bias, training=True
+    )
+    for name in model.blocks:
+        block = getattr(model, name)
+        features = block.maxpool(block.relu2(block.conv2(block.relu1(block.conv1(features)))))
+    return model.head_linear(features.reshape(len(crops), -1))
+
+
+def _stepper(options: dict[str, bool]) -> Callable[[Tensor, Tensor], None]:
+    """A training step with these options, to be called with crops (n, 1, d, h, w) and labels (n,)."""
     torch.manual_seed(0)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = _device()
     if options.get("allocator"):
         keep_freed_memory()
+    torch.backends.cudnn.benchmark = options.get("autotune", False)
     layout = torch.channels_last_3d if options.get("channels_last") else torch.contiguous_format
     model = build_model(complete_recipe({})["model"], (32, 48, 48)).to(device, memory_format=layout)
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.99, fused=options.get("fused", True))
     forward = torch.compile(model) if options.get("compiled") else model
-    crops = torch.randint(-1000, 1000, (BATCH, 1, 32, 48, 48), device=device).float()
-    crops = crops.contiguous(memory_format=layout)
-    labels = torch.zeros(BATCH, dtype=torch.int64, device=device)
 
-    def step() -> None:
+    def step(crops: Tensor, labels: Tensor) -> None:
         optimizer.zero_grad(set_to_none=True)
         with torch.autocast(device.type, torch.bfloat16, enabled=options.get("bf16", False)):
-            logits, _ = forward(crops)
+            crops = crops.contiguous(memory_format=layout)
+            logits = _chapter_layers(model, crops) if options.get("chapter") else forward(crops)[0]
         functional.cross_entropy(logits.float(), labels).backward()
         optimizer.step()
 
-    return BATCH * count / _time_of(step, count)
+    return step
+
+
+def _made_up(count: int) -> tuple[Tensor, Tensor]:
+    crops = torch.randint(-1000, 1000, (count, 1, 32, 48, 48), device=_device(), dtype=torch.int16)
+    return crops, torch.zeros(count, dtype=torch.int64, device=_device())
+
+
+def _step_speed(options: dict[str, bool], count: int, batch: int = BATCH) -> float:
+    step, (crops, labels) = _stepper(options), _made_up(batch)
+    inputs = crops.float()
+    return batch * count / _time_of(lambda: step(inputs, labels), count)
+
+
+def _long_epoch(options: dict[str, bool], batch: int, samples: int) -> float:
+    """Seconds for so many samples, each batch chosen and converted on the device as training does."""
+    step, (crops, labels) = _stepper(options), _made_up(20_000)
+    order = torch.randint(len(crops), (samples,), device=_device())
+    parts = order.split(batch)
+    for part in parts[:3]:
+        step(crops[part].float(), labels[part])
+    torch.cuda.synchronize()
+    start = time.perf_counter()
+    for part in parts:
+        step(crops[part].float(), labels[part])
+    torch.cuda.synchronize()
+    return time.perf_counter() - start
 
 
 def _time_of(step: Callable[[], Any], count: int) -> float:
