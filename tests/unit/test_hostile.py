@@ -100,11 +100,11 @@ def test_cache_files(prepared: Prepared, tmp_path: Path, place: float, content: 
 def test_checkpoints_and_models(tmp_path: Path, place: float, content: bytes) -> None:
     """A state, the one it was, or none; never an error of torch's own, never code that is run."""
     good = tmp_path / "good.pt"
-    torch.save({"key": "k", "state": {"epoch": 1, "w": torch.ones(3)}}, good)
+    torch.save({"keys": {"k": ""}, "state": {"epoch": 1, "w": torch.ones(3)}}, good)
     whole = good.read_bytes()
     at = int(place * len(whole))
     (tmp_path / "checkpoint.pt").write_bytes(whole[:at] + content + whole[at + len(content) :])
-    loaded = Checkpoints(tmp_path, "k").load()
+    loaded = Checkpoints(tmp_path, {"k": ""}).load()
     assert loaded is None or torch.equal(loaded["w"], torch.ones(3))
     (tmp_path / "model.pt").write_bytes(content + whole[at:])
     with pytest.raises(UserError):

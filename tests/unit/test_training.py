@@ -17,7 +17,7 @@ import train as train_program
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from conftest import PROJECT, SMALL_CROP, Prepared
-from luna.checkpoints import Checkpoints
+from luna.checkpoints import Checkpoints, load_tensors
 from luna.config import complete_recipe
 from luna.crops import CachedCrops
 from luna.gpus import claim_gpu
@@ -144,16 +144,21 @@ def stopped_after_first_epoch(prepared: Prepared, folder: Path, monkeypatch: pyt
 
 
 @pytest.mark.parametrize(
-    "changes", [{"recipe": complete_recipe(RECIPE | {"learning_rate": 0.01})}, {"code": "new"}, {"seed": 1}]
+    ("changes", "what"),
+    [
+        ({"recipe": complete_recipe(RECIPE | {"learning_rate": 0.01})}, "the recipe"),
+        ({"code": "new"}, "the code"),
+        ({"seed": 1}, "the seed"),
+    ],
 )
 def test_what_changed_starts_afresh(
     prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture, changes: dict[str, Any],
+    caplog: pytest.LogCaptureFixture, changes: dict[str, Any], what: str,
 ) -> None:  # fmt: skip
     stopped_after_first_epoch(prepared, tmp_path, monkeypatch)
     caplog.set_level(logging.INFO)
     run(prepared, job(tmp_path, **changes))
-    assert "training starts afresh" in caplog.text
+    assert f"training starts afresh, because this changed: {what}\n" in caplog.text
     run(prepared, job(tmp_path / "whole", **changes))
     assert results(tmp_path) == results(tmp_path / "whole")
 
@@ -178,8 +183,8 @@ def test_no_code_in_a_checkpoint_is_run(tmp_path: Path) -> None:
         def __reduce__(self) -> tuple[Any, tuple[str]]:
             return os.system, (f"touch {tmp_path}/run",)
 
-    torch.save({"key": "k", "state": Evil()}, tmp_path / "checkpoint.pt")
-    assert Checkpoints(tmp_path, "k").load() is None
+    torch.save({"keys": {"k": ""}, "state": Evil()}, tmp_path / "checkpoint.pt")
+    assert Checkpoints(tmp_path, {"k": ""}).load() is None
     assert not (tmp_path / "run").exists()
 
 
@@ -190,15 +195,52 @@ def test_a_loss_that_is_not_finite_names_candidates(prepared: Prepared, tmp_path
     assert not wild.model_file.exists()
 
 
-def test_too_little_memory_names_the_batch_size(
+def test_a_state_that_is_not_finite_is_never_saved(
     prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """With a checkpoint after every step: the newest one is from before the weights went wrong."""
+    step = Training.train_step
+
+    def spoiling(self: Training, *arguments: Any) -> Any:
+        outcome = step(self, *arguments)
+        if self.step == 2:
+            with torch.no_grad():
+                self.model.head_linear.bias.fill_(float("nan"))
+        return outcome
+
+    monkeypatch.setattr(Training, "train_step", spoiling)
+    with pytest.raises(UserError, match="in epoch 1, from batch 4 on"):
+        run(prepared, job(tmp_path), checkpoint_minutes=1e-9)
+    kept = load_tensors(tmp_path / "state" / "checkpoint.pt")["state"]
+    assert kept["step"] == 2
+    assert all(weights.isfinite().all() for weights in kept["model"].values())
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError(),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+    ],
+)
+def test_too_little_memory_names_the_batch_size(
+    prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: RuntimeError
+) -> None:
     def fail(self: Training) -> None:
-        raise torch.OutOfMemoryError
+        raise error
 
     monkeypatch.setattr(Training, "run", fail)
-    with pytest.raises(UserError, match="too small for batch_size 8"):
+    with pytest.raises(UserError, match="too small for batch_size 8; try 4, or close other programs"):
         run(prepared, job(tmp_path))
+
+
+def test_initial_weights_from_a_file(prepared: Prepared, undisturbed: Path, tmp_path: Path) -> None:
+    """Without epochs the model is what the file holds; another content of the file starts afresh."""
+    weights = tmp_path / "weights.pt"
+    torch.save(load_model_file(undisturbed / "model.pt")["weights"], weights)
+    run(prepared, job(tmp_path, {"epochs": 0, "init_weights": str(weights)}))
+    loaded = load_model_file(tmp_path / "model.pt")["weights"]
+    assert all(torch.equal(loaded[name], value) for name, value in load_tensors(weights).items())
 
 
 def test_no_epochs_give_the_model_as_it_begins(prepared: Prepared, tmp_path: Path) -> None:

@@ -38,18 +38,19 @@ def load_tensors(path: Path) -> Any:
 class Checkpoints:
     """The newest checkpoint and the one before it, in a folder of a training's own.
 
-    key: digest of recipe, code and data. A checkpoint with another key is not used.
+    keys: digests of what a training is made of, by what they are of (recipe, code, data, ...). A
+    checkpoint of which any differs is not used.
     """
 
-    def __init__(self, folder: Path, key: str) -> None:
-        self.key = key
+    def __init__(self, folder: Path, keys: dict[str, str]) -> None:
+        self.keys = keys
         self._newest = folder / "checkpoint.pt"
         self._previous = folder / "checkpoint-previous.pt"
 
     def save(self, state: dict[str, Any]) -> None:
         """Write a checkpoint; what was the newest becomes the previous one."""
         with atomic_path(self._newest) as temporary:
-            torch.save({"key": self.key, "state": state}, temporary)
+            torch.save({"keys": self.keys, "state": state}, temporary)
             if self._newest.exists():
                 self._newest.replace(self._previous)
 
@@ -60,13 +61,15 @@ class Checkpoints:
                 continue
             try:
                 loaded = load_tensors(path)
-                key, state = loaded["key"], loaded["state"]
-            except (DamagedFileError, KeyError, TypeError):
+                keys, state = dict(loaded["keys"]), dict(loaded["state"])
+            except (DamagedFileError, KeyError, TypeError, ValueError):
                 aside = path.with_suffix(".damaged")
                 path.replace(aside)
                 log.warning("%s is damaged; it is set aside as %s", path, aside.name)
                 continue
-            if key == self.key:
-                return dict(state)
-            log.info("%s is of another recipe, code or data; training starts afresh", path)
+            if keys == self.keys:
+                return state
+            changed = [name for name, key in self.keys.items() if keys.get(name) != key]
+            log.info("%s: training starts afresh, because this changed: %s", path, ", ".join(changed))
+            return None
         return None

@@ -1,5 +1,6 @@
 """Train a model by a recipe, resumable at any point."""
 
+import contextlib
 import logging
 import time
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ from luna.ct import HuArray
 from luna.dataset import LunaDataset, batches_of, epoch_order
 from luna.device import autocast, place, prepare_device
 from luna.distributed import ALONE, Team, join_team, leave_team, share, team_size
-from luna.fileio import digest, write_csv
+from luna.fileio import digest, file_checksum, write_csv
 from luna.inference import channels_last, load_weights, predict, save_model
 from luna.loader import Batch, dead_workers_told, make_loader
 from luna.machine import usable_threads
@@ -54,7 +55,6 @@ class TrainingJob:
     model_file: Path
     history_file: Path
     state_folder: Path
-    init_weights: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -84,19 +84,30 @@ def train(job: TrainingJob, machine: Machine, candidates: pd.DataFrame, source: 
         job.run, job.fold, device, len(training_set), training_set.labels.sum(),
         len(validation_set), validation_set.labels.sum(),
     )  # fmt: skip
-    try:
+    with _too_little_memory_told(job.recipe["batch_size"], device):
         training = Training(job, machine, device, training_set, validation_set)
         training.resume()
         with dead_workers_told():
             training.run()
-    except torch.OutOfMemoryError as error:
-        raise UserError(
-            f"the device's memory is too small for batch_size {job.recipe['batch_size']};"
-            " try half of it, or training.device: cpu"
-        ) from error
     if training.team.is_first:
         training.write_results(source.settings)
     leave_team()
+
+
+@contextlib.contextmanager
+def _too_little_memory_told(batch_size: int, device: torch.device) -> Iterator[None]:
+    """Turn a lack of the GPU's or the machine's memory into a UserError that says what to try."""
+    try:
+        yield
+    except RuntimeError as error:
+        # On a CPU torch raises a plain RuntimeError.
+        if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
+            raise
+        other = ", or training.device: cpu" if device.type == "cuda" else ", or close other programs"
+        raise UserError(
+            f"the memory of the {device.type} is too small for batch_size {batch_size};"
+            f" try {batch_size // 2 or 1}{other}"
+        ) from error
 
 
 class Training:
@@ -114,14 +125,22 @@ class Training:
         self.team = join_team(device)
         self.training_set, self.validation_set = training_set, validation_set
         self.data = digest([training_set.source.digest, training_set.rows.tolist()])
-        self.checkpoints = Checkpoints(
-            job.state_folder,
-            digest([job.recipe, job.split, job.seed, job.code, self.data, device.type]),
-        )
         torch.manual_seed(job.seed)
         model = build_model(job.recipe["model"], training_set.source.settings.crop)
-        if job.init_weights is not None:
-            load_weights(model, job.init_weights)
+        weights = job.recipe["init_weights"]
+        if weights:
+            load_weights(model, Path(weights))
+        self.checkpoints = Checkpoints(
+            job.state_folder,
+            {
+                "the recipe": digest([job.recipe, job.split]),
+                "the seed": digest(job.seed),
+                "the code": digest(job.code),
+                "the data": self.data,
+                "the initial weights": file_checksum(weights) if weights else "",
+                "the kind of device": device.type,
+            },
+        )
         self.model = place(model, device)
         self.shared_model = share(self.model, device, self.team)
         self.loader, self.validation_loader = (
@@ -175,11 +194,13 @@ class Training:
             self.step += 1
             # The clocks of a team would not agree: it saves at the end of an epoch only.
             if self.team.size == 1 and time.monotonic() - saved > 60 * self.machine.checkpoint_minutes:
+                # First, so that a state without sense never takes the place of a good one.
+                self.stop_if_not_finite(epoch, order)
                 self.save_checkpoint()
                 saved = time.monotonic()
         self.team.sum(self.outcome)
+        self.stop_if_not_finite(epoch, order)
         probabilities, losses_host = self.outcome.double().cpu().numpy()
-        self.stop_if_not_finite(epoch, order, losses_host)
         self.epoch, self.step = epoch, 0
         self.samples_seen += len(order)
         self.add_to_history("trn", labels, probabilities, losses_host)
@@ -232,9 +253,10 @@ class Training:
         return logits, losses
 
     def save_checkpoint(self) -> None:
-        """Write a checkpoint, from the first process."""
+        """Write a checkpoint, from the first process. Weights that are not finite are never kept: the
+        loss of the next step, which is not finite either, then stops the training."""
         state = self.state()
-        if self.team.is_first:
+        if self.team.is_first and all(weights.isfinite().all() for weights in self.model.parameters()):
             self.checkpoints.save(state)
 
     def validate(self) -> None:
@@ -286,18 +308,17 @@ class Training:
         self.history.append(place_in_training | values)
         return values
 
-    def stop_if_not_finite(self, epoch: int, order: np.ndarray, losses: np.ndarray) -> None:
-        """Raise UserError naming the first candidates whose loss is not finite."""
-        wrong = np.flatnonzero(~np.isfinite(losses))
+    def stop_if_not_finite(self, epoch: int, order: np.ndarray) -> None:
+        """Raise UserError naming the candidates of the epoch's first batch whose loss is not finite."""
+        wrong = np.flatnonzero(~self.outcome[1].isfinite().cpu().numpy())
         if not len(wrong):
             return
-        size = self.recipe["batch_size"]
-        first = order[wrong[0] // size * size :][:size]
-        ids = ", ".join(str(row) for row in self.training_set.rows[first])
+        batches = self.global_batches(order)
+        number = int(np.searchsorted(np.cumsum([len(batch) for batch in batches]), wrong[0], side="right"))
+        ids = ", ".join(str(row) for row in self.training_set.rows[batches[number]])
         raise UserError(
-            f"the loss is not finite in epoch {epoch}, from batch {wrong[0] // size + 1} on"
-            f" (candidates {ids}); lower the learning rate, or set gradient_clip."
-            " The last good state is kept."
+            f"the loss is not finite in epoch {epoch}, from batch {number + 1} on (candidates {ids});"
+            " lower the learning rate, or set gradient_clip. The last good state is kept."
         )
 
     def state(self) -> dict[str, Any]:

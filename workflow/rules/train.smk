@@ -25,6 +25,7 @@ rule train:
         crops=CROPS,
         series="results/series.csv",
         candidates="results/candidates.csv",
+        weights=lambda wildcards: config["runs"][wildcards.run]["init_weights"] or [],
     output:
         model="results/runs/{run}/fold{fold}/model.pt",
         history="results/runs/{run}/fold{fold}/history.csv",

@@ -42,7 +42,7 @@ class LunaTrainingApp:
         options = self.options
         own = {
             name: value
-            for name in ("epochs", "batch_size", "balance")
+            for name in ("epochs", "batch_size", "balance", "init_weights")
             if (value := getattr(options, name)) is not None
         }
         split = split_of(options)
@@ -59,7 +59,6 @@ class LunaTrainingApp:
             model_file=out / "model.pt",
             history_file=out / "history.csv",
             state_folder=out / "state",
-            init_weights=options.init_weights,
         )
         candidates = read_candidates_file(options.candidates)
         train(job, machine_of(options), candidates, crop_source(options, candidates))
@@ -81,7 +80,7 @@ def parser() -> argparse.ArgumentParser:
     recipe.add_argument("--batch-size", type=int, help=f"samples in a step, default {default['batch_size']}")
     recipe.add_argument("--balance", type=float, help="negatives for each positive; 0: as they come")
     recipe.add_argument("--val-stride", type=int, help="validate with every n-th candidate (leaks)")
-    recipe.add_argument("--init-weights", type=Path, help="a state dict to start from")
+    recipe.add_argument("--init-weights", help="a state dict to start from")
     add_data_arguments(parser)
     add_machine_arguments(parser)
     parser.add_argument("--checkpoint-minutes", type=float, default=10)
