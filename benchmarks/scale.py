@@ -1,6 +1,6 @@
-"""The workflow itself with 888 series: real uids and subsets, tiny volumes, 62 candidates a series.
+"""The workflow itself with 888 series: real uids and subsets, tiny volumes, some 62 candidates a series.
 
-python benchmarks/scale.py --out docs/scale.md
+python benchmarks/scale.py --submission submission.csv --out docs/scale.md
 """
 
 import argparse
@@ -34,21 +34,39 @@ CONFIG = {
 }
 
 
-def make_data(root: Path) -> None:
-    """888 tiny CTs with LUNA16's uids, and tables as long as a published submission."""
+def make_data(root: Path, submission: Path | None) -> str:
+    """888 tiny CTs with LUNA16's uids and tables of points inside them; what the points are, in words.
+
+    submission: a table in LUNA16's submission format whose marks become the candidates; each CT's
+    grid is then stretched over its own marks. None makes up as many as a published one has.
+    """
     rng = np.random.default_rng(0)
-    grid = Grid(np.zeros(3), np.ones(3), np.eye(3))
     uids = subset_of()
+    if submission is None:
+        rows = np.repeat(list(uids), CANDIDATES)
+        points = pd.DataFrame(rng.uniform(1, 10, (len(rows), 3)), columns=XYZ)
+        points.insert(0, "seriesuid", rows)
+        words = f"{CANDIDATES} candidates each"
+    else:
+        points = pd.read_csv(submission, dtype={"seriesuid": str})[["seriesuid", *XYZ]]
+        words = f"the {len(points)} marks of a published submission as candidates"
+    marks = dict(tuple(points.groupby("seriesuid")[XYZ]))
     for uid, subset in uids.items():
         hu = rng.normal(-800, 60, SHAPE).astype("<i2")
         hu[0, 0, 0] = -1000
-        write_mhd(root / f"subset{subset}" / f"{uid}.mhd", hu, grid)
-    rows = np.repeat(list(uids), CANDIDATES)
-    points = pd.DataFrame(rng.uniform(1, 10, (len(rows), 3)), columns=XYZ)
-    points.insert(0, "seriesuid", rows)
-    is_nodule = rng.random(len(rows)) < 0.02
+        write_mhd(root / f"subset{subset}" / f"{uid}.mhd", hu, _grid_over(marks.get(uid)))
+    is_nodule = rng.random(len(points)) < 0.02
     write_csv(root / "candidates.csv", points.assign(**{"class": is_nodule.astype(int)}))
     write_csv(root / "annotations.csv", points[is_nodule].assign(diameter_mm=4.0))
+    return words
+
+
+def _grid_over(points: pd.DataFrame | None) -> Grid:
+    """Voxels of a CT of SHAPE that hold all the points (mm)."""
+    if points is None:
+        return Grid(np.zeros(3), np.ones(3), np.eye(3))
+    lowest, highest = points.min().to_numpy() - 1, points.max().to_numpy() + 1
+    return Grid(lowest, (highest - lowest) / (np.array(SHAPE[::-1]) - 1), np.eye(3))
 
 
 def snakemake(folder: Path, *arguments: str) -> tuple[str, float]:
@@ -67,12 +85,12 @@ def job_count(output: str) -> int:
     return int(totals[0].split()[1]) if totals else 0
 
 
-def measure(folder: Path) -> list[str]:
-    """Run the workflow and what a user does with it afterwards; lines of Markdown."""
+def measure(folder: Path, submission: Path | None) -> tuple[str, list[str]]:
+    """Run the workflow and what a user does with it afterwards; the data in words, lines of Markdown."""
     for name in ("Snakefile", "workflow", "profiles", "envs"):
         source = PROJECT / name
         (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / name)
-    make_data(folder / "data")
+    words = make_data(folder / "data", submission)
     config = CONFIG | {"data": {"source": "files", "root": "data"}}
     write_text(folder / "config" / "config.yaml", yaml.safe_dump(config))
     rows = []
@@ -93,12 +111,8 @@ def measure(folder: Path) -> list[str]:
         ("one CT changed, up to the cache", f"{changed} of {len(before)} cache files made anew, {took:.0f} s")
     )
     lines = ["| what | measured |", "|---|---|", *(f"| {what} | {figure} |" for what, figure in rows), ""]
-    return [
-        *lines,
-        "| stage | jobs | seconds a job | peak memory, MB |",
-        "|---|---|---|---|",
-        *stages(folder),
-    ]
+    head = ["| stage | jobs | seconds a job | peak memory, MB |", "|---|---|---|---|"]
+    return words, [*lines, *head, *stages(folder)]
 
 
 def stages(folder: Path) -> list[str]:
@@ -118,14 +132,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--submission", type=Path, help="its marks become the candidates")
     parser.add_argument("--out", type=Path, help="a Markdown page to write")
     options = parser.parse_args()
     # A project folder above must not lend its profile to the copy.
     os.environ.pop("SNAKEMAKE_PROFILE", None)
     with tempfile.TemporaryDirectory() as folder:
-        lines = measure(Path(folder))
-    head = ["# 888 series", "", f"`python benchmarks/scale.py`, {date.today()}; {machine_text()}. 888 CTs of"]
-    head[-1] += f" {SHAPE} voxels with LUNA16's uids and subsets, {CANDIDATES} candidates each."
+        words, lines = measure(Path(folder), options.submission)
+    command = "python benchmarks/scale.py" + (" --submission submission.csv" if options.submission else "")
+    head = ["# 888 series", "", f"`{command}`, {date.today()}; {machine_text()}. 888 CTs of {SHAPE} voxels"]
+    head[-1] += f" with LUNA16's uids and subsets, {words}."
     text = "\n".join([*head, "", *lines]) + "\n"
     print(text)
     if options.out:

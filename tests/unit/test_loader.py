@@ -122,6 +122,32 @@ def test_a_worker_that_dies_is_told(dataset: LunaDataset) -> None:
     assert done.stderr.decode().splitlines()[-1].startswith("luna.program.UserError: a loader's worker")
 
 
+LOADS_WITH_WORKERS = """
+import pickle, sys, numpy, torch
+from luna.dataset import batches_of
+from luna.loader import WorkerLoader, dead_workers_told
+dataset = pickle.load(sys.stdin.buffer)
+with dead_workers_told():
+    list(WorkerLoader(dataset, torch.device("cpu"), 1).load(batches_of(numpy.arange(len(dataset)), 16)))
+"""
+
+
+@pytest.mark.parametrize("size", ["16k", "160k"])
+def test_too_little_shared_memory_is_told(dataset: LunaDataset, size: str) -> None:
+    """With a /dev/shm of its own that does not even hold the workers' locks, or them but no batch."""
+    mounting = f'mount -t tmpfs -o size={size} tmpfs /dev/shm && exec "$@"'
+    small = ["unshare", "--mount", "sh", "-c", mounting, "sh"]
+    if subprocess.run([*small, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("a small /dev/shm cannot be mounted here")
+    done = subprocess.run(
+        [*small, sys.executable, "-c", LOADS_WITH_WORKERS], input=pickle.dumps(dataset), capture_output=True,
+        check=False, timeout=60, env=os.environ | {"PYTHONPATH": str(PROJECT / "workflow")},
+    )  # fmt: skip
+    last = done.stderr.decode().splitlines()[-1]
+    assert last.startswith("luna.program.UserError: a loader's worker"), done.stderr.decode()
+    assert "set training.loader to threads" in last
+
+
 def test_crops_too_many_for_the_gpu_are_refused(
     dataset: LunaDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:

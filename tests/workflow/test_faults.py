@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -113,15 +113,35 @@ def test_two_at_once(done: Workflow) -> None:
     assert contents(done) == before
 
 
-def test_a_damaged_cache_file(done: Workflow) -> None:
+def cut_short(content: bytes) -> bytes:
+    return content[:-7]
+
+
+def with_a_flipped_bit(content: bytes) -> bytes:
+    return content[:-7] + bytes([content[-7] ^ 1]) + content[-6:]
+
+
+@pytest.mark.parametrize("damage", [cut_short, with_a_flipped_bit])
+def test_a_damaged_cache_file(done: Workflow, damage: Callable[[bytes], bytes]) -> None:
     """Training names the file and the command, which repairs it."""
     before = contents(done)
-    path = sorted(done.result("cache/crops").glob("*.crops"))[0]
-    path.write_bytes(path.read_bytes()[:-7])
+    path = sorted(done.result("cache/crops").glob("*.crops"))[-1]
+    path.write_bytes(damage(path.read_bytes()))
     text = text_of(done.run("--forcerun", "train", check=False))
     assert path.name in text
     assert "repair it with: snakemake --cores all --forcerun cache_subset" in text
     done.run("--forcerun", "cache_subset")
+    assert contents(done) == before
+
+
+@pytest.mark.parametrize("damage", [cut_short, with_a_flipped_bit])
+def test_a_damaged_checkpoint(done: Workflow, damage: Callable[[bytes], bytes]) -> None:
+    """It is set aside; training goes on from the one before, or from the beginning."""
+    before = contents(done)
+    checkpoint = done.result("runs/first/fold0/state/checkpoint.pt")
+    checkpoint.write_bytes(damage(checkpoint.read_bytes()))
+    done.run("--forcerun", "train")
+    assert "it is set aside as checkpoint.damaged" in done.result("logs/train_first_fold0.log").read_text()
     assert contents(done) == before
 
 

@@ -5,10 +5,13 @@ DataLoader with worker processes. device: all crops lie on the device, uncompres
 """
 
 import contextlib
+import errno
 import logging
+import shutil
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -26,6 +29,9 @@ _CROPS_PER_TASK = 8
 _BATCHES_AHEAD = 3
 _SHARE_OF_DEVICE = 0.6
 _STORE_BATCH = 512
+_SHARED_MEMORY = Path("/dev/shm")
+_BATCHES_OF_A_WORKER = 4
+_SECONDS_TO_WAIT = 600
 
 
 class Batch(NamedTuple):
@@ -70,13 +76,19 @@ def dead_workers_told() -> Iterator[None]:
     try:
         yield
     except (RuntimeError, ConnectionError, EOFError) as error:
-        about_workers = "DataLoader worker" in str(error) or "shared memory" in str(error)
+        about_workers = any(
+            word in str(error) for word in ("DataLoader worker", "shared memory", "timed out")
+        )
         if isinstance(error, RuntimeError) and not about_workers:
             raise
-        raise UserError(
-            "a loader's worker process died, perhaps for want of memory or of shared memory (/dev/shm);"
-            " set training.loader to threads, which needs no processes, or lower training.num_workers"
-        ) from error
+        raise _dead_worker() from error
+
+
+def _dead_worker(why: str = "perhaps for want of memory or of shared memory (/dev/shm)") -> UserError:
+    return UserError(
+        f"a loader's worker process died or cannot work, {why};"
+        " set training.loader to threads, which needs no processes, or lower training.num_workers"
+    )
 
 
 def stored_bytes(dataset: LunaDataset) -> int:
@@ -143,17 +155,22 @@ class WorkerLoader:
     """torch's DataLoader; its worker processes stay from epoch to epoch."""
 
     def __init__(self, dataset: LunaDataset, device: torch.device, workers: int) -> None:
-        self.dataset, self.device = dataset, device
+        self.dataset, self.device, self.workers = dataset, device, workers
         self._order = _Order()
         # Its own generator: drawing the workers' seeds must not move the training's random numbers.
         self._loader = DataLoader(
             _WholeBatches(dataset), sampler=self._order, batch_size=None, num_workers=workers,
             pin_memory=device.type == "cuda", persistent_workers=workers > 0,
-            prefetch_factor=4 if workers else None, generator=torch.Generator(),
+            prefetch_factor=_BATCHES_OF_A_WORKER if workers else None, generator=torch.Generator(),
+            timeout=_SECONDS_TO_WAIT if workers else 0,
         )  # fmt: skip
 
     def load(self, batches: Sequence[IntArray]) -> Iterator[Batch]:
-        """The batches of samples with these indices, one after the other."""
+        """The batches of samples with these indices, one after the other.
+
+        Raises UserError when the shared memory cannot hold the batches that are read ahead.
+        """
+        self._check_shared_memory(batches)
         self._order.batches = batches
         try:
             for crops, labels in self._loader:
@@ -163,6 +180,24 @@ class WorkerLoader:
         except UserError as error:
             # torch packs the worker's traceback in front of the message.
             raise UserError(str(error).rpartition("UserError: ")[2].strip()) from error
+        except OSError as error:
+            # Shared memory so small that not even the workers' locks fit.
+            if error.errno == errno.ENOSPC:
+                raise _dead_worker() from error
+            raise
+
+    def _check_shared_memory(self, batches: Sequence[IntArray]) -> None:
+        """A worker that finds no room drops its batch without a word, and training would wait for ever."""
+        if not self.workers or not _SHARED_MEMORY.is_dir():
+            return
+        largest = max(map(len, batches), default=0) * self.dataset.source.settings.block_bytes
+        needed = largest * min(len(batches), self.workers * _BATCHES_OF_A_WORKER + 1)
+        free = shutil.disk_usage(_SHARED_MEMORY).free
+        if needed > free:
+            raise _dead_worker(
+                f"because {_SHARED_MEMORY} has {free / 1e6:.1f} MB free and the batches that are read ahead"
+                f" take {needed / 1e6:.1f} MB"
+            )
 
 
 class DeviceLoader:
