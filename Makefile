@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 CORES ?= 8
 
-.PHONY: run test lint format docs bench tensorboard unlock clean help
+.PHONY: run test test-slurm lint format docs bench tensorboard unlock clean help
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -19,6 +19,10 @@ run: .venv/installed  ## Run the whole workflow on the embedded phantom data
 test: .venv/installed  ## Lint, type-check and test
 	$(MAKE) lint
 	$(BIN)/pytest -n 2 --dist worksteal tests
+
+test-slurm: .venv/installed  ## Run the phantom chain through a one-node SLURM started here (root, Debian)
+	$(BIN)/pip install --quiet --disable-pip-version-check -r envs/requirements-cluster.txt
+	tests/slurm/run.sh
 
 lint: .venv/installed  ## Check style, types and the workflow's own lint
 	$(BIN)/ruff check .
