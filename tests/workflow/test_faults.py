@@ -130,6 +130,9 @@ def test_a_damaged_cache_file(done: Workflow, damage: Callable[[bytes], bytes]) 
     series = pd.read_csv(done.result("series.csv")).set_index("subset")
     path = done.result("cache/crops") / f"{series.loc[3, 'seriesuid']}.crops"
     path.write_bytes(damage(path.read_bytes()))
+    for run in ("first", "second"):
+        # A finished training's checkpoint would leave nothing to read.
+        shutil.rmtree(done.result(f"runs/{run}/fold0/state"))
     text = text_of(done.run("--forcerun", "train", check=False))
     assert path.name in text
     assert "repair it with: snakemake --cores all --forcerun cache_subset" in text
