@@ -116,7 +116,8 @@ def test_shipped_configs_are_valid(name: str) -> None:
 
 
 def test_the_conda_environment_has_the_pinned_versions() -> None:
-    lines = (PROJECT / "envs" / "requirements.txt").read_text().splitlines()
+    files = ("requirements.txt", "requirements-export.txt")
+    lines = [line for name in files for line in (PROJECT / "envs" / name).read_text().splitlines()]
     pins = dict(line.lower().split("==") for line in lines if "==" in line)
     wanted = yaml.safe_load((PROJECT / "envs" / "luna.yaml").read_text())["dependencies"]
     pip_names = {"pytorch": "torch", "python-xxhash": "xxhash", "matplotlib-base": "matplotlib"}
