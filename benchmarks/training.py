@@ -7,6 +7,7 @@ from typing import Any
 import torch
 import torch.nn.functional as functional
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from luna.config import complete_recipe, default_section
 from luna.crops import CachedCrops, CropSettings
@@ -57,6 +58,7 @@ def steps(small: bool) -> Iterator[Row]:
         variants = variants[:1]
     elif _device().type != "cuda":
         variants = variants[:2]
+    yield from _limits()
     plain = 0.0
     for name, options in (*OPTIONS, *variants):
         speed = in_a_process(_step_speed, options, 3 if small else 20)[0]
@@ -66,6 +68,31 @@ def steps(small: bool) -> Iterator[Row]:
             f"training step, {name}{default}", f"{speed:.0f} samples/s",
             f"{speed / plain:.2f} times the plain step",
         )  # fmt: skip
+
+
+def _limits() -> Iterator[Row]:
+    """What the device's arithmetic allows: a step whose every operation ran as fast as a matrix product."""
+    flops = _flops_of_a_sample()
+    for dtype in (torch.float32, torch.bfloat16):
+        speed = in_a_process(_matrix_speed, dtype)[0]
+        yield Row(
+            f"limit: a matrix product in {str(dtype).removeprefix('torch.')}", f"{speed / 1e9:,.0f} GFLOP/s",
+            f"{speed / flops:,.0f} samples/s at {flops / 1e9:.2f} GFLOP a sample, forward and backward",
+        )  # fmt: skip
+
+
+def _flops_of_a_sample() -> float:
+    model = build_model(complete_recipe({})["model"], (32, 48, 48))
+    with FlopCounterMode(display=False) as counter:
+        _chapter_layers(model, torch.zeros(2, 1, 32, 48, 48)).sum().backward()
+    return counter.get_total_flops() / 2
+
+
+def _matrix_speed(dtype: torch.dtype) -> float:
+    """Floating-point operations a second, a multiplication and an addition being two."""
+    left, right = (torch.ones(size, 1024, dtype=dtype, device=_device()) for size in (4096, 1024))
+    count = 20
+    return 2 * 4096 * 1024 * 1024 * count / _time_of(lambda: left @ right.T, count)
 
 
 def gpu(small: bool) -> Iterator[Row]:

@@ -3,8 +3,10 @@
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -293,18 +295,34 @@ def test_losses_follow_their_formulas() -> None:
     torch.testing.assert_close(focal, ((1 - right) ** 2 * -right.log()).mean())
 
 
-def test_two_processes_train_as_one(prepared: Prepared, tmp_path: Path) -> None:
-    """With gloo: half the batch each, augmentation, normalisation and an uneven last batch included."""
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@pytest.mark.parametrize("machines", [1, 2])
+def test_two_processes_train_as_one(prepared: Prepared, tmp_path: Path, machines: int) -> None:
+    """With gloo: half the batch each, augmentation, normalisation and an uneven last batch included.
+    On one machine, and with the launch line for two."""
     shared = complete_recipe(RECIPE | {"precision": "fp32", "samples_per_epoch": 61, "positive_weight": 3})
     one, two = (
         str(shared | each).replace("'", '"') for each in ({"batch_size": 8}, {"batch_size": 4, "gpus": 2})
     )
     alone = start("-m", "train", *command(prepared, tmp_path / "one", one, "10"))
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "train"]
-    together = start(*launcher, *command(prepared, tmp_path / "two", two, "10"))
+    launcher = ["-m", "torch.distributed.run", "--nnodes", str(machines)]
+    launcher += ["--nproc-per-node", str(2 // machines), "--rdzv-backend", "c10d", "--rdzv-id", "test"]
+    launcher += ["--rdzv-endpoint", f"127.0.0.1:{free_port()}", "-m", "train"]
+    with ThreadPoolExecutor(machines) as pool:
+        teams = [
+            pool.submit(start, *launcher, *command(prepared, tmp_path / "two", two, "10"))
+            for _ in range(machines)
+        ]
+    together = [team.result() for team in teams]
     assert alone.returncode == 0, alone.stderr
-    assert together.returncode == 0, together.stderr
-    assert together.stderr.count("E1 trn all:") == 1, "only the first process tells"
+    assert all(each.returncode == 0 for each in together), together[0].stderr + together[-1].stderr
+    told = sum(each.stderr.count("E1 trn all:") for each in together)
+    assert told == 1, "only the first process tells"
     histories = [pd.read_csv(tmp_path / name / "history.csv") for name in ("one", "two")]
     for name in ("loss/all", "loss/neg", "loss/pos"):
         np.testing.assert_allclose(histories[0][name], histories[1][name], atol=1e-4)

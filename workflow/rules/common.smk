@@ -52,10 +52,16 @@ if PHANTOM:
 else:
     FILES = {n: sorted(map(str, ROOT.glob(f"subset{n}/*"))) for n in range(10)}
 SUBSETS = [n for n in FILES if FILES[n]]
-if not SUBSETS:
-    raise WorkflowError(
-        f"data.root: {ROOT or 'is empty'}: no folder subset0 to subset9 with files is there"
-    )
+
+
+def subset_tables(wildcards):
+    """The subsets' verification tables. Only asked for when data is needed, not by a download."""
+    if not SUBSETS:
+        raise WorkflowError(
+            f"data.root: {ROOT or 'is empty'}: no folder subset0 to subset9 with files is there;"
+            " results/download.json as the target downloads LUNA16 to it"
+        )
+    return [f"results/verify/subset{n}.csv" for n in SUBSETS]
 
 
 def code(name):

@@ -53,7 +53,7 @@ rule verify_subset:
 
 rule verify:
     input:
-        subsets=expand("results/verify/subset{n}.csv", n=SUBSETS),
+        subsets=subset_tables,
         annotations=ANNOTATIONS,
         candidates=CANDIDATES,
     output:
