@@ -1,6 +1,10 @@
 """The whole chain, run as a user runs it."""
 
+import functools
 import json
+import shutil
+import threading
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +14,7 @@ import SimpleITK as sitk
 
 from luna.inference import load_model_file
 from luna.metrics import NAMES
+from luna.phantom import PhantomSettings, make_phantom
 
 from .conftest import Workflow
 
@@ -112,3 +117,28 @@ def test_without_a_cache(workflow: Workflow, source: str) -> None:
     workflow.run()
     for name in names:
         assert workflow.result(name).read_bytes() == before[name]
+
+
+def test_download_then_verify(workflow: Workflow, tmp_path: Path) -> None:
+    """Where no data is, the download's target works; afterwards the plain command finds the data."""
+    root = tmp_path / "data"
+    make_phantom(root, PhantomSettings(series=4, size=64, slices=24, candidates=24))
+    served = tmp_path / "served"
+    served.mkdir()
+    shutil.make_archive(str(served / "subset_all"), "zip", root)
+    entry = {"key": "subset_all.zip", "links": {"self": "subset_all.zip"}}
+    entry["size"] = (served / "subset_all.zip").stat().st_size
+    (served / "record").write_text(json.dumps({"files": [entry]}))
+    handler = functools.partial(SimpleHTTPRequestHandler, directory=str(served))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        workflow.config["data"] = {
+            "source": "files", "root": str(tmp_path / "got"), "files": ["subset*"],
+            "records": [f"http://127.0.0.1:{server.server_address[1]}/record"],
+        }  # fmt: skip
+        failed = workflow.run(check=False)
+        assert "`snakemake results/download.json`" in failed.stdout + failed.stderr
+        workflow.run("--", "results/download.json")
+        server.shutdown()
+    workflow.run("--", "results/series.csv")
+    assert len(pd.read_csv(workflow.result("series.csv"))) == 4

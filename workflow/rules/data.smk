@@ -53,7 +53,7 @@ rule verify_subset:
 
 rule verify:
     input:
-        subsets=subset_tables,
+        subsets=expand("results/verify/subset{n}.csv", n=SUBSETS),
         annotations=ANNOTATIONS,
         candidates=CANDIDATES,
     output:
