@@ -20,7 +20,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urljoin
 
-from luna.fileio import atomic_path
+from luna.fileio import as_user_error, atomic_path
 from luna.program import UserError
 from luna.progress import enumerate_with_estimate
 
@@ -79,6 +79,8 @@ def download(file: RemoteFile, folder: Path, tries: int = 8, pause_seconds: floa
             if file.size is None:
                 break
         except _BROKEN as error:
+            if isinstance(error, OSError) and isinstance(told := as_user_error(error, part), UserError):
+                raise told from error
             status = getattr(error, "code", None)
             if status in (401, 403, 404, 410):
                 raise UserError(f"{file.url}: {error}; check the address") from error

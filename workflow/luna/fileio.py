@@ -32,13 +32,14 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         yield temporary
         temporary.replace(path)
     except OSError as error:
-        raise _as_user_error(error, path) from error
+        raise as_user_error(error, path) from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
 
 
-def _as_user_error(error: OSError, path: Path) -> Exception:
+def as_user_error(error: OSError, path: Path) -> Exception:
+    """A UserError for what the user can mend, a full disk or a folder that is not writable; else `error`."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return UserError(f"{path}: the disk is full; free some space and run the same command again")
     if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
