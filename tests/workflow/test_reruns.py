@@ -104,13 +104,7 @@ def evaluated(*runs: str) -> list[str]:
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        (model_code, [*of_runs("first", "second"), *AFTER]),
-        (froc_code, [*evaluated("first", "second"), *AFTER]),
-        (evaluation_settings, [*evaluated("first", "second"), *AFTER]),
-        (report_code, ["report"]),
         (new_module_of_the_report, ["report"]),
-        (epochs_of_one_run, [*of_runs("second"), *AFTER]),
-        (new_run, [*of_runs("third"), *AFTER]),
         (new_fold, [*of_runs("first", "second", fold=2), *AFTER]),
     ],
 )
@@ -137,7 +131,8 @@ def assert_as_from_scratch(workflow: Workflow) -> None:
 
 
 def test_changes_one_after_another_end_as_from_scratch(done: Workflow) -> None:
-    """Earlier stages first, so that no later change hides what an earlier one failed to make anew."""
+    """The other lines of the contract, earlier stages first: so no later change hides what an earlier
+    one failed to make anew."""
     runs = ["first", "second"]
     for change, expected in (
         (model_code, of_runs(*runs)),
