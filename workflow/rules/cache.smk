@@ -1,9 +1,12 @@
 # The crop cache. A job a subset: inside it only series that changed are cut again. Whether a CT
-# changed stands in series.csv, as its checksum, unless verification reads headers only.
+# changed stands in series.csv, as its checksum, unless verification reads headers only. From
+# object storage the CTs have to be fetched.
 rule cache_subset:
     input:
         files=lambda wildcards: (
-            FILES[int(wildcards.subset)] if DATA["verify"] == "header" else []
+            FILES[int(wildcards.subset)]
+            if DATA["verify"] == "header" or REMOTE
+            else []
         ),
         series="results/series.csv",
         candidates="results/candidates.csv",

@@ -2,8 +2,6 @@
 import json
 from shlex import quote
 
-from snakemake.exceptions import WorkflowError
-
 from luna.config import complete
 from luna.program import UserError
 from luna.sources import code_digest
@@ -31,10 +29,15 @@ shell.prefix(
 
 DATA, RUNS, FOLDS = config["data"], list(config["runs"]), config["folds"]
 PHANTOM = DATA["source"] == "phantom"
-ROOT = Path("results/phantom" if PHANTOM else DATA["root"])
-ANNOTATIONS = DATA["annotations"] or str(ROOT / "annotations.csv")
-CANDIDATES = DATA["candidates"] or [str(ROOT / "candidates.csv")]
-EXCLUDED = DATA["excluded"]
+BASE = "results/phantom" if PHANTOM else DATA["root"].rstrip("/")
+REMOTE = is_address(BASE)
+# Of an address, where its local copies are put.
+ROOT = Path(located(BASE))
+ANNOTATIONS = located(DATA["annotations"] or f"{BASE}/annotations.csv")
+CANDIDATES = [
+    located(path) for path in DATA["candidates"] or [f"{BASE}/candidates.csv"]
+]
+EXCLUDED = located(DATA["excluded"])
 
 if PHANTOM:
     UIDS = [
@@ -49,14 +52,25 @@ if PHANTOM:
         ]
         for n in range(10)
     }
+elif REMOTE:
+    FILES = {n: objects_below(f"{BASE}/subset{n}") for n in range(10)}
 else:
     FILES = {n: sorted(map(str, ROOT.glob(f"subset{n}/*"))) for n in range(10)}
 SUBSETS = [n for n in FILES if FILES[n]]
 # A download is asked for where there is no data yet. The targets are known from the command line only.
-if not SUBSETS and not any("download" in word for word in sys.argv):
+DOWNLOAD = any("download" in word for word in sys.argv)
+if not SUBSETS and not DOWNLOAD:
     raise WorkflowError(
-        f"data.root: {ROOT or 'is empty'}: no folder subset0 to subset9 with files is there;"
-        " `snakemake results/download.json` with the same options downloads LUNA16 to it"
+        f"data.root: {BASE or 'is empty'}: no folder subset0 to subset9 with files is there;"
+        " `snakemake results/download.json` with the same options downloads LUNA16 to a folder"
+    )
+if REMOTE and DOWNLOAD:
+    raise WorkflowError(
+        f"data.root: {BASE}: a download goes into a folder: name one, and copy it to the bucket after"
+    )
+if REMOTE and config["cache"]["source"] == "none":
+    raise WorkflowError(
+        f"cache.source: none reads the CTs in training too, and {BASE} is not a folder: use cache"
     )
 
 
