@@ -1,7 +1,7 @@
 from pathlib import Path
 import sys
 
-sys.path.insert(0, str(Path(workflow.basedir) / "workflow"))
+sys.path.insert(0, str(Path(workflow.current_basedir) / "workflow"))
 
 from snakemake.utils import min_version
 

@@ -21,7 +21,7 @@ GPUS = (
 # With `--sdm conda` the interpreter is the one of the rule's environment.
 DEPLOYED = {str(method) for method in workflow.deployment_settings.deployment_method}
 PYTHON = "python" if "conda" in DEPLOYED else sys.executable
-SCRIPTS = Path(workflow.basedir) / "workflow" / "scripts"
+SCRIPTS = Path(workflow.current_basedir).parent / "scripts"
 # Not in params: where project and interpreter lie changes no result, so moving them reruns nothing.
 shell.prefix(
     f"set -euo pipefail; PYTHON={quote(PYTHON)}; SCRIPTS={quote(str(SCRIPTS))}; "
