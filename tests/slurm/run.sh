@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Run the whole tiny phantom chain through a one-node SLURM on this machine, and again without it:
-# the results must be the same files. Needs root on Debian. Whatever it starts it stops again, what it
+# Run the whole tiny phantom chain through a one-node SLURM on this machine, with the data in files and
+# again with it on a local S3 server, and without SLURM: the results must be the same files. Needs root on Debian. Whatever it starts it stops again, what it
 # writes into /etc/slurm it removes; where a SLURM is configured already it does nothing.
 set -euo pipefail
 project=$(cd "$(dirname "$0")/../.." && pwd)
@@ -20,6 +20,7 @@ if [ -e $configuration/slurm.conf ]; then
 fi
 work=$(mktemp -d)
 stop() {
+    kill "$(jobs -p)" 2>/dev/null || true
     for name in slurmd slurmctld munged; do
         [ -f "$work/$name.pid" ] && kill "$(cat "$work/$name.pid")" 2>/dev/null || true
     done
@@ -73,27 +74,55 @@ for _ in $(seq 30); do
 done
 sinfo || { tail -n 20 "$work"/*.log; exit 1; }
 
-for copy in local cluster; do
+for copy in local cluster storage; do
     mkdir "$work/$copy"
     cp -r "$project"/{Snakefile,workflow,profiles,envs,config} "$work/$copy"
     cp "$project/tests/slurm/config.yaml" "$work/$copy/config/config.yaml"
 done
 (cd "$work/local" && "$bin/snakemake" --cores all --quiet all)
-(
-    cd "$work/cluster"
+
+on_cluster() {  # folder, further options
+    cd "$work/$1"
     # No accounting database here, so no account and no sacct.
     "$bin/snakemake" --workflow-profile profiles/slurm --slurm-no-account --slurm-status-command squeue \
         --cores "$(nproc)" --default-resources slurm_partition=cpu mem_mb=500 \
         --set-resources train:mem_mb=2000 evaluate:mem_mb=2000 --retries 0 --latency-wait 10 \
-        --seconds-between-status-checks 5 --slurm-init-seconds-before-status-checks 5 ||
+        --seconds-between-status-checks 5 --slurm-init-seconds-before-status-checks 5 "${@:2}" ||
         { find .snakemake/slurm_logs -name "*.log" -exec tail -n 30 {} +; exit 1; }
-)
+}
+(on_cluster cluster)
+
+# The jobs inherit these, as they do on a real cluster.
+export AWS_ENDPOINT_URL_S3=http://127.0.0.1:26819 AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any
+"$bin/moto_server" --host 127.0.0.1 --port 26819 >"$work/s3.log" 2>&1 &
+"$bin/python" - "$work/local/results/phantom" <<'END'
+import sys, time, urllib.request
+from pathlib import Path
+
+import boto3
+
+while True:
+    try:
+        urllib.request.urlopen("http://127.0.0.1:26819")
+        break
+    except OSError:
+        time.sleep(0.5)
+bucket = boto3.resource("s3").Bucket("lung")
+bucket.create()
+root = Path(sys.argv[1])
+for path in root.rglob("*.*"):
+    bucket.upload_file(str(path), f"luna/{path.relative_to(root)}")
+END
+(on_cluster storage --config "data={source: files, root: s3://lung/luna}")
 
 failed=0
-for file in series.csv candidates.csv metrics.csv summary.csv runs/{first,second}/fold0/{model.pt,predictions.csv}; do
+# Not of the data on S3: it names where each CT was read.
+cmp "$work/local/results/series.csv" "$work/cluster/results/series.csv" || failed=1
+for file in candidates.csv metrics.csv summary.csv runs/{first,second}/fold0/{model.pt,predictions.csv}; do
     cmp "$work/local/results/$file" "$work/cluster/results/$file" || failed=1
+    cmp "$work/local/results/$file" "$work/storage/results/$file" || failed=1
 done
 grep -ho "SLURM jobid [0-9]*" "$work"/cluster/.snakemake/log/*.log | sort -u | wc -l |
     xargs -I{} echo "{} submissions"
-[ "$failed" = 0 ] && echo "the results are those of the local run"
+[ "$failed" = 0 ] && echo "with files and with S3 the results are those of the local run"
 exit $failed

@@ -7,7 +7,6 @@ from typing import Any
 
 import boto3
 import pytest
-import yaml
 from moto.server import ThreadedMotoServer
 
 from .conftest import Workflow, jobs_in
@@ -17,64 +16,51 @@ BUCKET = "lung"
 
 
 @pytest.fixture
-def address(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Address of an S3 server, with the keys for it in the environment."""
+def bucket(finished: Workflow, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A bucket with the phantom below luna/ and its table of nodules below tables/."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "someone")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
     server.start()
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
-    yield "http://{}:{}".format(*server.get_host_and_port())
-    server.stop()
-
-
-@pytest.fixture
-def bucket(address: str, finished: Workflow) -> Any:
-    """A bucket with the phantom below luna/ and its table of nodules below tables/."""
-    bucket = boto3.resource("s3", endpoint_url=address, region_name="us-east-1").Bucket(BUCKET)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://{}:{}".format(*server.get_host_and_port()))
+    bucket = boto3.resource("s3").Bucket(BUCKET)
     bucket.create()
     root = finished.result("phantom")
     for path in root.rglob("*.*"):
         folder = "tables" if path.name == "annotations.csv" else "luna"
         bucket.upload_file(str(path), f"{folder}/{path.relative_to(root)}")
-    return bucket
+    yield bucket
+    server.stop()
 
 
-def use_storage(workflow: Workflow, address: str, root: str = f"s3://{BUCKET}/luna") -> None:
-    """The config and profile as a user writes them."""
-    workflow.config["data"] = {
-        "source": "files", "root": root, "annotations": f"s3://{BUCKET}/tables/annotations.csv",
-    }  # fmt: skip
-    profile = workflow.folder / "profiles/s3/config.yaml"
-    settings = yaml.safe_load(profile.read_text())
-    profile.write_text(yaml.safe_dump(settings | {"storage-s3-endpoint-url": address}))
-
-
-PROFILE = ("--profile", "profiles/s3")
+def use_storage(workflow: Workflow, root: str = f"s3://{BUCKET}/luna") -> None:
+    annotations = f"s3://{BUCKET}/tables/annotations.csv"
+    workflow.config["data"] = {"source": "files", "root": root, "annotations": annotations}
 
 
 def local_copies(workflow: Workflow) -> list[Path]:
     return [path for path in (workflow.folder / ".snakemake/storage").rglob("*") if path.is_file()]
 
 
-def test_the_whole_chain(workflow: Workflow, finished: Workflow, address: str, bucket: Any) -> None:
-    use_storage(workflow, address)
-    workflow.run(*PROFILE)
+def test_the_whole_chain(workflow: Workflow, finished: Workflow, bucket: Any) -> None:
+    use_storage(workflow)
+    workflow.run()
     for name in ("metrics.csv", "summary.csv", "runs/second/fold0/model.pt"):
         assert workflow.result(name).read_bytes() == finished.result(name).read_bytes(), name
     assert local_copies(workflow) == []
-    assert workflow.planned(*PROFILE) == []
+    assert workflow.planned() == []
 
     path = next(finished.result("phantom/subset1").glob("*.raw"))
     voxels = bytearray(path.read_bytes())
     voxels[-2000:] = bytes(2000)
     bucket.put_object(Key=f"luna/subset1/{path.name}", Body=bytes(voxels))
-    assert jobs_in(workflow.run(*PROFILE)) == sorted(["verify_subset 1", *FROM_VERIFICATION_ON])
+    assert jobs_in(workflow.run()) == sorted(["verify_subset 1", *FROM_VERIFICATION_ON])
 
     for kind in ("mhd", "raw"):
         bucket.Object(f"luna/subset1/{path.stem}.{kind}").delete()
     without = set(FROM_VERIFICATION_ON) - {"cache_subset 1"}
-    assert workflow.planned(*PROFILE) == sorted(without)
+    assert workflow.planned() == sorted(without)
 
 
 @pytest.mark.parametrize(
@@ -87,10 +73,10 @@ def test_the_whole_chain(workflow: Workflow, finished: Workflow, address: str, b
     ],
 )
 def test_what_cannot_be_is_told(
-    workflow: Workflow, address: str, bucket: Any, root: str, cache: str, target: str, told: str
+    workflow: Workflow, bucket: Any, root: str, cache: str, target: str, told: str
 ) -> None:
-    use_storage(workflow, address, root)
+    use_storage(workflow, root)
     workflow.config["cache"]["source"] = cache
-    done = workflow.run("--dry-run", *PROFILE, "--", target, check=False)
+    done = workflow.run("--dry-run", "--", target, check=False)
     assert done.returncode != 0
     assert told in done.stderr + done.stdout

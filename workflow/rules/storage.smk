@@ -25,7 +25,7 @@ def objects_below(address):
     except (BotoCoreError, ClientError) as error:
         raise WorkflowError(
             f"{address}: cannot be listed ({error}); check the address, the endpoint"
-            " (--storage-s3-endpoint-url) and your credentials"
+            " (AWS_ENDPOINT_URL_S3) and your keys (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY)"
         )
     # An object named like a folder is what some programs make of an empty one.
     return [located(f"{bucket}/{key}") for key in sorted(keys) if key[-1] != "/"]
