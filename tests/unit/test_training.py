@@ -119,20 +119,29 @@ def start(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+FULL_RECIPE = str(complete_recipe(RECIPE)).replace("'", '"')
+
+
+@pytest.fixture(scope="module")
+def undisturbed_program(prepared: Prepared, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("undisturbed_program")
+    done = start("-m", "train", *command(prepared, folder, FULL_RECIPE))
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
 @pytest.mark.parametrize("step", [0, 3, 8, 13])
 def test_killed_at_any_step_it_ends_with_the_same_files(
-    prepared: Prepared, tmp_path: Path, step: int
+    prepared: Prepared, undisturbed_program: Path, tmp_path: Path, step: int
 ) -> None:
     """SIGKILL before a step of the first or the second epoch, with a checkpoint after every step."""
-    recipe = str(complete_recipe(RECIPE)).replace("'", '"')
-    arguments = command(prepared, tmp_path / "killed", recipe)
+    arguments = command(prepared, tmp_path / "killed", FULL_RECIPE)
     assert start("-c", KILLED, str(step), *arguments).returncode == -signal.SIGKILL
     assert not (tmp_path / "killed" / "model.pt").exists()
     again = start("-m", "train", *arguments)
     assert again.returncode == 0, again.stderr
     assert ("resuming" in again.stderr) == (step > 0)
-    assert start("-m", "train", *command(prepared, tmp_path / "whole", recipe)).returncode == 0
-    assert results(tmp_path / "killed") == results(tmp_path / "whole")
+    assert results(tmp_path / "killed") == results(undisturbed_program)
 
 
 def stopped_after_first_epoch(prepared: Prepared, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

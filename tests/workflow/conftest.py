@@ -117,5 +117,27 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
 @pytest.fixture
 def done(finished: Workflow, tmp_path: Path) -> Workflow:
     """A copy of a finished workflow, to change something in."""
-    shutil.copytree(finished.folder, tmp_path / "clone", symlinks=True)
-    return Workflow(tmp_path / "clone", copy.deepcopy(TINY_CONFIG))
+    return copy_of(finished, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def finished_with_files(finished: Workflow, tmp_path_factory: pytest.TempPathFactory) -> Workflow:
+    """The phantom's files as a user's own data in the folder `data`, one run; only to be copied."""
+    workflow = new_workflow(tmp_path_factory.mktemp("with_files") / "clone")
+    shutil.copytree(finished.result("phantom"), workflow.folder / "data")
+    workflow.config["data"] = {"source": "files", "root": "data"}
+    del workflow.config["runs"]["first"]
+    workflow.run()
+    return workflow
+
+
+@pytest.fixture
+def with_files(finished_with_files: Workflow, tmp_path: Path) -> Workflow:
+    """A copy of a finished workflow with data of its own, to change something in."""
+    return copy_of(finished_with_files, tmp_path)
+
+
+def copy_of(workflow: Workflow, folder: Path) -> Workflow:
+    """The same files and config in another folder."""
+    shutil.copytree(workflow.folder, folder / "clone", symlinks=True)
+    return Workflow(folder / "clone", copy.deepcopy(workflow.config))

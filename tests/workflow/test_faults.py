@@ -156,21 +156,20 @@ def test_a_damaged_checkpoint(done: Workflow, damage: Callable[[bytes], bytes]) 
     assert contents(done) == before
 
 
-def test_a_ct_deleted_and_put_back(done: Workflow, tmp_path: Path) -> None:
-    shutil.copytree(done.result("phantom"), tmp_path / "data")
-    done.config["data"] = {"source": "files", "root": str(tmp_path / "data")}
-    done.run()
-    before = contents(done)
-    raw = next((tmp_path / "data" / "subset3").glob("*.raw"))
+def test_a_ct_deleted_and_put_back(with_files: Workflow, tmp_path: Path) -> None:
+    names = ["metrics.csv", "series.csv", "runs/second/fold0/model.pt"]
+    before = {name: with_files.result(name).read_bytes() for name in names}
+    raw = next((with_files.folder / "data" / "subset3").glob("*.raw"))
     raw.rename(tmp_path / "aside")
-    failed = done.run(check=False)
+    failed = with_files.run(check=False)
     assert failed.returncode != 0
-    assert f"missing-voxels: {raw}" in text_of(failed)
+    told = f"missing-voxels: {raw.relative_to(with_files.folder)}"
+    assert told in text_of(failed)
     assert "download the .raw (or .zraw) of this series" in text_of(failed)
-    assert f"missing-voxels: {raw}" in done.result("verify/problems.txt").read_text()
+    assert told in with_files.result("verify/problems.txt").read_text()
     (tmp_path / "aside").rename(raw)
-    done.run()
-    assert contents(done) == before
+    with_files.run()
+    assert {name: with_files.result(name).read_bytes() for name in names} == before
 
 
 @contextlib.contextmanager

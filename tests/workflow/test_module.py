@@ -17,12 +17,12 @@ module luna:
 
 use rule * from luna
 
-use rule metrics from luna as metrics with:
-    log: "my_metrics.log"
+use rule candidates from luna as candidates with:
+    log: "my_candidates.log"
 
 rule mine:
-    input: "results/metrics.csv"
-    output: "best.txt"
+    input: "results/candidates.csv"
+    output: "count.txt"
     shell: "wc -l < {{input}} > {{output}}"
 """
 
@@ -32,9 +32,9 @@ def test_a_workflow_built_on_this_one(workflow: Workflow, tmp_path: Path) -> Non
     folder.mkdir()
     (folder / "config.yaml").write_text(yaml.safe_dump(TINY_CONFIG))
     (folder / "Snakefile").write_text(THEIRS.format(workflow.folder / "Snakefile"))
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", "best.txt"]
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", "count.txt"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert int((folder / "best.txt").read_text()) > 1
-    assert (folder / "my_metrics.log").is_file()
+    assert int((folder / "count.txt").read_text()) > 1
+    assert (folder / "my_candidates.log").is_file()
     assert not (workflow.folder / "results").exists()

@@ -9,14 +9,15 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from .conftest import Workflow, jobs_in
-from .test_reruns import FROM_VERIFICATION_ON
+from .conftest import Workflow
+from .test_reruns import FROM_VERIFICATION_ON, crop_files
 
-BUCKET = "lung"
+# Its name is no request for a download.
+BUCKET = "my-download"
 
 
 @pytest.fixture
-def bucket(finished: Workflow, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def bucket(finished_with_files: Workflow, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A bucket with the phantom below luna/ and its table of nodules below tables/."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "someone")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
@@ -26,7 +27,7 @@ def bucket(finished: Workflow, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://{}:{}".format(*server.get_host_and_port()))
     bucket = boto3.resource("s3").Bucket(BUCKET)
     bucket.create()
-    root = finished.result("phantom")
+    root = finished_with_files.folder / "data"
     for path in root.rglob("*.*"):
         folder = "tables" if path.name == "annotations.csv" else "luna"
         bucket.upload_file(str(path), f"{folder}/{path.relative_to(root)}")
@@ -43,19 +44,24 @@ def local_copies(workflow: Workflow) -> list[Path]:
     return [path for path in (workflow.folder / ".snakemake/storage").rglob("*") if path.is_file()]
 
 
-def test_the_whole_chain(workflow: Workflow, finished: Workflow, bucket: Any) -> None:
+def test_the_whole_chain(workflow: Workflow, finished_with_files: Workflow, bucket: Any) -> None:
     use_storage(workflow)
+    workflow.config["runs"] = finished_with_files.config["runs"]
     workflow.run()
     for name in ("metrics.csv", "summary.csv", "runs/second/fold0/model.pt"):
-        assert workflow.result(name).read_bytes() == finished.result(name).read_bytes(), name
+        assert workflow.result(name).read_bytes() == finished_with_files.result(name).read_bytes(), name
     assert local_copies(workflow) == []
     assert workflow.planned() == []
 
-    path = next(finished.result("phantom/subset1").glob("*.raw"))
+    path = next((finished_with_files.folder / "data" / "subset1").glob("*.raw"))
     voxels = bytearray(path.read_bytes())
     voxels[-2000:] = bytes(2000)
     bucket.put_object(Key=f"luna/subset1/{path.name}", Body=bytes(voxels))
-    assert jobs_in(workflow.run()) == sorted(["verify_subset 1", *FROM_VERIFICATION_ON])
+    assert workflow.planned() == sorted(["verify_subset 1", *FROM_VERIFICATION_ON])
+    before = crop_files(workflow)
+    workflow.run("--until", "cache_subset")
+    after = crop_files(workflow)
+    assert [name for name in before if before[name] != after[name]] == [f"{path.stem}.crops"]
 
     for kind in ("mhd", "raw"):
         bucket.Object(f"luna/subset1/{path.stem}.{kind}").delete()

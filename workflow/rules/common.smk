@@ -29,8 +29,9 @@ shell.prefix(
 
 DATA, RUNS, FOLDS = config["data"], list(config["runs"]), config["folds"]
 PHANTOM = DATA["source"] == "phantom"
-BASE = "results/phantom" if PHANTOM else DATA["root"].rstrip("/")
+BASE = "results/phantom" if PHANTOM else DATA["root"]
 REMOTE = is_address(BASE)
+BASE = BASE.rstrip("/") if REMOTE else str(Path(BASE))
 # Of an address, where its local copies are put.
 ROOT = Path(located(BASE))
 ANNOTATIONS = located(DATA["annotations"] or f"{BASE}/annotations.csv")
@@ -57,11 +58,14 @@ elif REMOTE:
 else:
     FILES = {n: sorted(map(str, ROOT.glob(f"subset{n}/*"))) for n in range(10)}
 SUBSETS = [n for n in FILES if FILES[n]]
-# A download is asked for where there is no data yet. The targets are known from the command line only.
-DOWNLOAD = any("download" in word for word in sys.argv)
+# A download is asked for where there is no data yet. The targets are known from the command line only;
+# a job on a cluster has its target as `download:`.
+DOWNLOAD = any(
+    word.rstrip(":") in ("download", "results/download.json") for word in sys.argv
+)
 if not SUBSETS and not DOWNLOAD:
     raise WorkflowError(
-        f"data.root: {BASE or 'is empty'}: no folder subset0 to subset9 with files is there;"
+        f"data.root: {DATA['root'] or 'is empty'}: no folder subset0 to subset9 with files is there;"
         " `snakemake results/download.json` with the same options downloads LUNA16 to a folder"
     )
 if REMOTE and DOWNLOAD:
