@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Run the whole tiny phantom chain through a one-node SLURM on this machine, with the data in files and
-# again with it on a local S3 server, and without SLURM: the results must be the same files. Needs root on Debian. Whatever it starts it stops again, what it
-# writes into /etc/slurm it removes; where a SLURM is configured already it does nothing.
+# again with it on a local S3 server, and without SLURM: the results must be the same files. Needs root
+# on Debian. Whatever it starts it stops again, what it writes into /etc/slurm it removes; where a SLURM
+# is configured already it does nothing.
 set -euo pipefail
 project=$(cd "$(dirname "$0")/../.." && pwd)
 bin=$project/.venv/bin
@@ -94,25 +95,11 @@ on_cluster() {  # folder, further options
 
 # The jobs inherit these, as they do on a real cluster.
 export AWS_ENDPOINT_URL_S3=http://127.0.0.1:26819 AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any
-"$bin/moto_server" --host 127.0.0.1 --port 26819 >"$work/s3.log" 2>&1 &
-"$bin/python" - "$work/local/results/phantom" <<'END'
-import sys, time, urllib.request
-from pathlib import Path
-
-import boto3
-
-while True:
-    try:
-        urllib.request.urlopen("http://127.0.0.1:26819")
-        break
-    except OSError:
-        time.sleep(0.5)
-bucket = boto3.resource("s3").Bucket("lung")
-bucket.create()
-root = Path(sys.argv[1])
-for path in root.rglob("*.*"):
-    bucket.upload_file(str(path), f"luna/{path.relative_to(root)}")
-END
+"$bin/python" "$project/tests/s3_server.py" "$work/local/results/phantom" 26819 >"$work/s3.log" 2>&1 &
+for _ in $(seq 30); do
+    grep -q "all files are there" "$work/s3.log" && break
+    sleep 1
+done
 (on_cluster storage --config "data={source: files, root: s3://lung/luna}")
 
 failed=0

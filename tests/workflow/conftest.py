@@ -25,6 +25,9 @@ TINY_CONFIG: dict[str, Any] = {
     },
 }
 
+TABLES = ("metrics.csv", "summary.csv", "candidates.csv", "series.csv")
+RUN_FILES = ("model.pt", "predictions.csv")
+
 
 @dataclass
 class Workflow:
@@ -52,6 +55,11 @@ class Workflow:
 
     def result(self, name: str) -> Path:
         return self.folder / "results" / name
+
+    def contents(self) -> dict[str, bytes]:
+        """What a user takes away: the tables, and each run's model and predictions of fold 0."""
+        files = [f"runs/{run}/fold0/{name}" for run in self.config["runs"] for name in RUN_FILES]
+        return {name: self.result(name).read_bytes() for name in (*TABLES, *files)}
 
 
 def jobs_in(done: subprocess.CompletedProcess[str]) -> list[str]:

@@ -15,15 +15,6 @@ import pytest
 
 from .conftest import Workflow
 
-RESULTS = [
-    "metrics.csv", "summary.csv", "candidates.csv", "series.csv", "runs/first/fold0/model.pt",
-    "runs/second/fold0/model.pt", "runs/second/fold0/predictions.csv",
-]  # fmt: skip
-
-
-def contents(workflow: Workflow) -> dict[str, bytes]:
-    return {name: workflow.result(name).read_bytes() for name in RESULTS}
-
 
 def text_of(done: subprocess.CompletedProcess[str]) -> str:
     return done.stdout + done.stderr
@@ -71,19 +62,19 @@ def stages(*usual: tuple[str, signal.Signals]) -> pytest.MarkDecorator:
     ("report", signal.SIGTERM),
 )  # fmt: skip
 def test_a_killed_job(done: Workflow, rule: str, number: signal.Signals) -> None:
-    before = contents(done)
+    before = done.contents()
     snakemake = start(done, "--forcerun", rule)
     os.kill(wait_for_job(done, STAGES[rule], snakemake), number)
     assert snakemake.wait() != 0
     done.run()
-    assert contents(done) == before
+    assert done.contents() == before
     assert done.planned() == []
 
 
 @stages(("verify_subset", signal.SIGTERM), ("train", signal.SIGKILL))
 def test_snakemake_itself_killed(done: Workflow, rule: str, number: signal.Signals) -> None:
     """After SIGKILL the folder stays locked, and the message says what to type."""
-    before = contents(done)
+    before = done.contents()
     snakemake = start(done, "--forcerun", rule)
     wait_for_job(done, STAGES[rule], snakemake)
     if number == signal.SIGKILL:
@@ -98,20 +89,20 @@ def test_snakemake_itself_killed(done: Workflow, rule: str, number: signal.Signa
         assert "--unlock" in text_of(locked)
         done.run("--unlock")
     done.run()
-    assert contents(done) == before
+    assert done.contents() == before
     assert done.planned() == []
 
 
 def test_two_at_once(done: Workflow) -> None:
     """The second says that the first is at work, and disturbs nothing."""
-    before = contents(done)
+    before = done.contents()
     first = start(done, "--forcerun", "train")
     wait_for_job(done, "train", first)
     second = done.run(check=False)
     assert second.returncode != 0
     assert "lock" in text_of(second)
     assert first.wait() == 0
-    assert contents(done) == before
+    assert done.contents() == before
 
 
 def cut_short(content: bytes) -> bytes:
@@ -131,7 +122,7 @@ DAMAGES = [with_flipped_bits, cut_short] if os.environ.get("LUNA_ALL_FAULTS") el
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_cache_file(done: Workflow, damage: Callable[[bytes], bytes]) -> None:
     """Training names the file and the command, which repairs it."""
-    before = contents(done)
+    before = done.contents()
     series = pd.read_csv(done.result("series.csv")).set_index("subset")
     path = done.result("cache/crops") / f"{series.loc[3, 'seriesuid']}.crops"
     path.write_bytes(damage(path.read_bytes()))
@@ -142,23 +133,22 @@ def test_a_damaged_cache_file(done: Workflow, damage: Callable[[bytes], bytes]) 
     assert path.name in text
     assert "repair it with: snakemake --cores all --forcerun cache_subset" in text
     done.run("--forcerun", "cache_subset")
-    assert contents(done) == before
+    assert done.contents() == before
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_checkpoint(done: Workflow, damage: Callable[[bytes], bytes]) -> None:
     """It is set aside; training goes on from the one before, or from the beginning."""
-    before = contents(done)
+    before = done.contents()
     checkpoint = done.result("runs/first/fold0/state/checkpoint.pt")
     checkpoint.write_bytes(damage(checkpoint.read_bytes()))
     done.run("--forcerun", "train")
     assert "it is set aside as checkpoint.damaged" in done.result("logs/train_first_fold0.log").read_text()
-    assert contents(done) == before
+    assert done.contents() == before
 
 
 def test_a_ct_deleted_and_put_back(with_files: Workflow, tmp_path: Path) -> None:
-    names = ["metrics.csv", "series.csv", "runs/second/fold0/model.pt"]
-    before = {name: with_files.result(name).read_bytes() for name in names}
+    before = with_files.contents()
     raw = next((with_files.folder / "data" / "subset3").glob("*.raw"))
     raw.rename(tmp_path / "aside")
     failed = with_files.run(check=False)
@@ -169,7 +159,7 @@ def test_a_ct_deleted_and_put_back(with_files: Workflow, tmp_path: Path) -> None
     assert told in with_files.result("verify/problems.txt").read_text()
     (tmp_path / "aside").rename(raw)
     with_files.run()
-    assert {name: with_files.result(name).read_bytes() for name in names} == before
+    assert with_files.contents() == before
 
 
 @contextlib.contextmanager
@@ -192,7 +182,7 @@ def small_disk(workflow: Workflow) -> Iterator[Path]:
 
 @pytest.mark.parametrize("rule", ["cache_subset", "train", "report"])
 def test_a_full_disk(done: Workflow, rule: str) -> None:
-    before = contents(done)
+    before = done.contents()
     with small_disk(done) as results:
         if rule == "cache_subset":
             shutil.rmtree(results / "cache")
@@ -205,11 +195,11 @@ def test_a_full_disk(done: Workflow, rule: str) -> None:
         assert "the disk is full; free some space and run the same command again" in text_of(failed)
         filler.unlink()
         done.run()
-        assert contents(done) == before
+        assert done.contents() == before
 
 
 def test_results_that_cannot_be_written(done: Workflow) -> None:
-    before = contents(done)
+    before = done.contents()
     with small_disk(done) as results:
         subprocess.run(["mount", "-o", "remount,ro", str(results)], check=True)
         failed = done.run("--forcerun", "report", check=False)
@@ -217,4 +207,4 @@ def test_results_that_cannot_be_written(done: Workflow) -> None:
         assert "Write-protected output files" in text_of(failed)
         subprocess.run(["mount", "-o", "remount,rw", str(results)], check=True)
         done.run()
-        assert contents(done) == before
+        assert done.contents() == before

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from moto.server import ThreadedMotoServer
+
+from s3_server import s3_bucket, upload
 
 from .conftest import Workflow
 from .test_reruns import FROM_VERIFICATION_ON, crop_files
@@ -17,22 +17,15 @@ BUCKET = "my-download"
 
 
 @pytest.fixture
-def bucket(finished_with_files: Workflow, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def bucket(finished_with_files: Workflow) -> Iterator[Any]:
     """A bucket with the phantom below luna/ and its table of nodules below tables/."""
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "someone")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    logging.getLogger("werkzeug").setLevel(logging.WARNING)
-    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://{}:{}".format(*server.get_host_and_port()))
-    bucket = boto3.resource("s3").Bucket(BUCKET)
-    bucket.create()
     root = finished_with_files.folder / "data"
-    for path in root.rglob("*.*"):
-        folder = "tables" if path.name == "annotations.csv" else "luna"
-        bucket.upload_file(str(path), f"{folder}/{path.relative_to(root)}")
-    yield bucket
-    server.stop()
+    with s3_bucket(BUCKET) as bucket:
+        logging.getLogger("werkzeug").setLevel(logging.WARNING)
+        upload(bucket, root, "luna")
+        bucket.Object("luna/annotations.csv").delete()
+        bucket.upload_file(str(root / "annotations.csv"), "tables/annotations.csv")
+        yield bucket
 
 
 def use_storage(workflow: Workflow, root: str = f"s3://{BUCKET}/luna") -> None:
