@@ -104,7 +104,6 @@ def evaluated(*runs: str) -> list[str]:
     [
         (new_module_of_the_report, ["report"]),
         (new_fold, [*of_runs("first", "second", fold=2), *AFTER]),
-        (evaluation_settings, [*evaluated("first", "second"), *AFTER]),
     ],
 )
 def test_only_what_depends_on_the_change_runs(
@@ -142,6 +141,7 @@ def test_changes_one_after_another_end_as_from_scratch(done: Workflow) -> None:
         (epochs_of_one_run, of_runs("second")),
         (new_run, of_runs("third")),
         (froc_code, evaluated(*runs, "third")),
+        (evaluation_settings, evaluated(*runs, "third")),
         (report_code, None),
     ):
         change(done)
