@@ -11,8 +11,8 @@ min_version("9.0")
 configfile: "config/config.yaml"
 
 
-include: "workflow/rules/storage.smk"
 include: "workflow/rules/common.smk"
+include: "workflow/rules/sources.smk"
 include: "workflow/rules/download.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/cache.smk"
@@ -28,15 +28,10 @@ report: "workflow/report/workflow.rst"
 rule all:
     default_target: True
     input:
-        "results/metrics.csv",
-        "results/summary.csv",
-        "results/report.html",
-        "results/series.csv",
-        "results/candidates.csv",
+        layout.METRICS,
+        layout.SUMMARY,
+        layout.REPORT,
+        layout.SERIES,
+        layout.CANDIDATES,
         # Named so that a deleted one comes back; a deleted cache does not, until it is needed.
-        expand(
-            "results/runs/{run}/fold{fold}/{file}",
-            run=RUNS,
-            fold=FOLDS,
-            file=["model.pt", *RUN_FILES],
-        ),
+        expand([layout.MODEL, *RUN_FILES], run=RUNS, fold=FOLDS),

@@ -10,12 +10,16 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from luna.crops import CachedCrops, CropSettings, crop_file, cut_block, write_crops
-from luna.ct import read_ct
-from luna.dataset import LunaDataset, batches_of
-from luna.loader import make_loader
-from luna.machine import keep_freed_memory
-from luna.tables import IRC
+from luna.batches.dataset import LunaDataset
+from luna.batches.epoch import batches_of
+from luna.batches.loaders import make_loader
+from luna.crops.cache import crop_file
+from luna.crops.cut import CropSettings, cut_block
+from luna.crops.file import write_crops
+from luna.crops.sources import CachedCrops
+from luna.data.tables import IRC
+from luna.imaging.ct import read_ct
+from luna.runtime.cores import keep_freed_memory
 from measure import Row, Scan, build_cache, cpu_seconds, in_a_process, seconds
 
 BARE, DEFAULT = CropSettings(), CropSettings(margin=(1, 2, 2))

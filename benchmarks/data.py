@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from luna.candidates import list_candidates
-from luna.ct import read_header
-from luna.fileio import write_csv
-from luna.froc import match_marks, score
-from luna.luna16 import subset_of
-from luna.tables import XYZ
-from luna.verify import verify_series, verify_subset
+from luna.base.files import write_csv
+from luna.data.candidates import list_candidates
+from luna.data.luna16 import subset_of
+from luna.data.tables import XYZ
+from luna.data.verify import verify_series, verify_subset
+from luna.imaging.ct import read_header
+from luna.scoring.froc import match_marks, score
 from measure import Row, Scan, cpu_seconds, in_a_process, seconds
 
 ALL_CANDIDATES, ALL_NODULES, PUBLISHED_MARKS = 551_065, 1_186, 55_677

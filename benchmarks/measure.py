@@ -13,14 +13,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from luna.candidates import list_candidates
-from luna.crops import CropSettings, cache_series_crops
-from luna.ct import read_ct
-from luna.fileio import write_csv
-from luna.geometry import irc_to_xyz
-from luna.phantom import PhantomSettings, make_phantom, write_mhd
-from luna.uids import phantom_series_uid
-from luna.verify import verify_dataset, verify_subset
+from luna.base.files import write_csv
+from luna.crops.cache import cache_series_crops
+from luna.crops.cut import CropSettings
+from luna.data.candidates import list_candidates
+from luna.data.verify import verify_dataset, verify_subset
+from luna.imaging.ct import read_ct
+from luna.imaging.geometry import irc_to_xyz
+from luna.imaging.metaimage import write_mhd
+from luna.phantom.dataset import PhantomSettings, make_phantom
+from luna.phantom.uids import phantom_series_uid
 
 
 @dataclass(frozen=True)

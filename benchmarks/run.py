@@ -19,7 +19,7 @@ import torch
 import cache
 import data
 import training
-from luna.fileio import write_text
+from luna.base.files import write_text
 from measure import Row, Scan, machine_text, make_scan
 
 Section = Callable[[Scan, bool], Iterator[Row]]

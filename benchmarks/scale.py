@@ -21,11 +21,11 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from luna.fileio import write_csv, write_text
-from luna.geometry import Grid
-from luna.luna16 import subset_of
-from luna.phantom import write_mhd
-from luna.tables import XYZ
+from luna.base.files import write_csv, write_text
+from luna.data.luna16 import subset_of
+from luna.data.tables import XYZ
+from luna.imaging.geometry import Grid
+from luna.imaging.metaimage import write_mhd
 from measure import machine_text
 from s3_server import s3_bucket, upload
 

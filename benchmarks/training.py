@@ -9,14 +9,17 @@ import torch.nn.functional as functional
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from luna.config import complete_recipe, default_section
-from luna.crops import CachedCrops, CropSettings
-from luna.dataset import IntArray, LunaDataset
-from luna.device import prepare_device, uses_bf16
-from luna.loader import Batch, Loader
-from luna.machine import keep_freed_memory
-from luna.model import LunaModel, build_model
-from luna.training import Machine, Training, TrainingJob
+from luna.base.arrays import IntArray
+from luna.batches.dataset import LunaDataset
+from luna.batches.loaders import Batch, Loader
+from luna.config.tree import complete_recipe, default_section
+from luna.crops.cut import CropSettings
+from luna.crops.sources import CachedCrops
+from luna.model.build import build_model
+from luna.model.luna import LunaModel
+from luna.runtime.cores import keep_freed_memory
+from luna.runtime.device import prepare_device, uses_bf16
+from luna.training.loop import Machine, Training, TrainingJob
 from measure import Row, Scan, build_cache, in_a_process
 
 BATCH = 32

@@ -7,14 +7,18 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from luna.candidates import list_candidates
-from luna.crops import CropSettings, cache_series_crops
-from luna.fileio import write_csv, write_json
-from luna.phantom import PhantomSettings, make_phantom
-from luna.verify import verify_dataset, verify_subset
+from luna.base.files import write_csv, write_record
+from luna.cli.options import option_words
+from luna.config.cache import CropSettings
+from luna.config.phantom import PhantomSettings
+from luna.crops.cache import cache_series_crops
+from luna.data.candidates import list_candidates
+from luna.data.verify import verify_dataset, verify_subset
+from luna.phantom.dataset import make_phantom
 
 PROJECT = Path(__file__).parents[1]
-TINY = PhantomSettings(series=10, size=64, slices=24, candidates=16, seed=7)
+TINY = PhantomSettings(series=10, size=64, slices=24, candidates=16)
+TINY_SEED = 7
 SMALL_CROP = CropSettings(crop=(16, 16, 16), margin=(1, 2, 2))
 
 
@@ -36,12 +40,36 @@ class Prepared:
     def annotations(self) -> Path:
         return self.root / "annotations.csv"
 
+    def options(self) -> list[str]:
+        """The programs' options that say where candidates and crops are."""
+        return [
+            "--series", f"{self.folder}/series.csv", "--candidates", f"{self.folder}/candidates.csv",
+            "--crops", str(self.crops), *option_words(self.settings, "cache."),
+        ]  # fmt: skip
+
+
+def training_outputs(folder: Path) -> list[str]:
+    """The options of train.py that put everything into one folder."""
+    return [
+        "--model",
+        f"{folder}/model.pt",
+        "--history",
+        f"{folder}/history.csv",
+        "--state",
+        f"{folder}/state",
+    ]
+
+
+def evaluation_outputs(folder: Path) -> list[str]:
+    """The options of evaluate.py that put everything into one folder."""
+    return ["--predictions", f"{folder}/predictions.csv", "--evaluation", f"{folder}/evaluation.json"]
+
 
 @pytest.fixture(scope="session")
 def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Root of a tiny phantom data set; do not change it."""
     root = tmp_path_factory.mktemp("phantom")
-    make_phantom(root, TINY)
+    make_phantom(root, TINY, TINY_SEED)
     return root
 
 
@@ -56,10 +84,10 @@ def prepare(root: Path, folder: Path, settings: CropSettings) -> Prepared:
     checked = pd.concat([verify_subset(root, n, "full") for n in range(10)])
     tables = (root / "annotations.csv", [root / "candidates.csv"])
     series, _ = verify_dataset(checked, *tables)
-    candidates, report = list_candidates(series, *tables)
+    candidates, listing = list_candidates(series, *tables)
     write_csv(folder / "series.csv", series)
     write_csv(folder / "candidates.csv", candidates)
-    write_json(folder / "candidates.json", report)
+    write_record(folder / "candidates.json", listing)
     cache_series_crops(series, candidates, folder / "cache" / "crops", settings)
     return Prepared(root, folder, series, candidates, settings)
 

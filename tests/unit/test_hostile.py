@@ -10,16 +10,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from conftest import SMALL_CROP, Prepared
-from luna.checkpoints import Checkpoints
-from luna.config import complete
-from luna.crops import CropFile, cache_series_crops, crop_file
-from luna.ct import read_ct, read_header
-from luna.inference import load_model_file
-from luna.loader import dead_workers_told
-from luna.program import UserError
-from luna.submissions import read_submission
-from luna.tables import read_annotations, read_candidates
-from luna.verify import verify_series
+from luna.base.errors import UserError
+from luna.batches.loaders import explain_dead_workers
+from luna.config.tree import read_config
+from luna.crops.cache import cache_series_crops, crop_file
+from luna.crops.file import CropFile
+from luna.data.tables import read_annotations, read_candidates
+from luna.data.verify import verify_series
+from luna.imaging.ct import read_ct, read_header
+from luna.model.file import ModelFile
+from luna.scoring.submissions import read_submission
+from luna.training.checkpoints import Checkpoints
 
 fuzz = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -108,7 +109,7 @@ def test_checkpoints_and_models(tmp_path: Path, place: float, content: bytes) ->
     assert loaded is None or torch.equal(loaded["w"], torch.ones(3))
     (tmp_path / "model.pt").write_bytes(content + whole[at:])
     with pytest.raises(UserError):
-        load_model_file(tmp_path / "model.pt")
+        ModelFile.load(tmp_path / "model.pt")
 
 
 NAMES = st.sampled_from(["runs", "data", "training", "cache", "seed", "folds", "epochs", "crop", "x"])
@@ -123,23 +124,23 @@ JSON = st.recursive(
 @given(st.dictionaries(NAMES, JSON))
 def test_configs(config: dict[str, Any]) -> None:
     try:
-        completed = complete(config)
+        completed = read_config(config)
     except UserError as error:
         assert error.problems
     else:
-        assert all("epochs" in recipe for recipe in completed["runs"].values())
+        assert all(recipe.epochs >= 0 for recipe in completed.runs.values())
 
 
 @pytest.mark.parametrize("uid", ["../../x", "/etc/x", "1.2/../../x", "", "1..2", "a", "1" * 65])
 def test_no_uid_leads_out_of_the_folder(prepared: Prepared, tmp_path: Path, uid: str) -> None:
     series = prepared.series.iloc[:1].assign(seriesuid=uid)
-    with pytest.raises(UserError, match="is not a DICOM uid"):
+    with pytest.raises(UserError, match="is not a valid DICOM uid"):
         cache_series_crops(series, prepared.candidates, tmp_path / "a" / "b", SMALL_CROP)
     assert not list(tmp_path.rglob("*.crops"))
 
 
 def test_no_shared_memory_says_what_to_change() -> None:
-    with pytest.raises(UserError, match=r"training\.loader to threads"), dead_workers_told():
+    with pytest.raises(UserError, match=r"training\.loader to threads"), explain_dead_workers():
         raise RuntimeError(
             "unable to allocate shared memory(shm) for file </torch_1>: No space left on device"
         )

@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 import SimpleITK as sitk
 
-from luna.inference import load_model_file
-from luna.metrics import NAMES
-from luna.phantom import PhantomSettings, make_phantom
+from luna.config.phantom import PhantomSettings
+from luna.model.file import ModelFile
+from luna.phantom.dataset import make_phantom
+from luna.scoring.metrics import NAMES
 
 from .conftest import Workflow
 
@@ -34,7 +35,7 @@ def test_phantom_chain(finished: Workflow, workflow: Workflow) -> None:
     assert summary["run"].tolist() == ["first", "second"]
     predictions = pd.read_csv(workflow.result("runs/first/fold0/predictions.csv"))
     assert set(predictions["seriesuid"]) == set(listed["seriesuid"][listed["subset"] == 0])
-    model = load_model_file(workflow.result("runs/first/fold0/model.pt"))
+    model = ModelFile.load(workflow.result("runs/first/fold0/model.pt"))
     assert (model["run"], model["crop"], model["clip"]) == ("first", [16, 16, 16], [-1000, 1000])
     page = workflow.result("report.html").read_text(encoding="utf-8")
     assert "What stands out" in page

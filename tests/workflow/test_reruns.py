@@ -28,8 +28,8 @@ def touch_everything(workflow: Workflow) -> None:
 
 
 def comment_in_code(workflow: Workflow) -> None:
-    edit(workflow, "workflow/luna/model.py", "import math", "# why not\n\nimport math")
-    edit(workflow, "workflow/luna/tables.py", '"""Read annotations', '"""Reads annotations')
+    edit(workflow, "workflow/luna/model/luna.py", "import math", "# why not\n\nimport math")
+    edit(workflow, "workflow/luna/data/tables.py", '"""Read tables', '"""Reads tables')
 
 
 def move_a_key(workflow: Workflow) -> None:
@@ -59,11 +59,16 @@ def test_nothing_runs(done: Workflow, change: Callable[[Workflow], None]) -> Non
 
 
 def model_code(workflow: Workflow) -> None:
-    edit(workflow, "workflow/luna/model.py", "self.relu2(self.maxpool(", "self.relu2(2 * self.maxpool(")
+    edit(workflow, "workflow/luna/model/luna.py", "self.relu2(self.maxpool(", "self.relu2(2 * self.maxpool(")
 
 
 def froc_code(workflow: Workflow) -> None:
-    edit(workflow, "workflow/luna/froc.py", "_UNKNOWN_DIAMETER_MM = 10.0", "_UNKNOWN_DIAMETER_MM = 11.0")
+    edit(
+        workflow,
+        "workflow/luna/scoring/froc.py",
+        "_UNKNOWN_DIAMETER_MM = 10.0",
+        "_UNKNOWN_DIAMETER_MM = 11.0",
+    )
 
 
 def evaluation_settings(workflow: Workflow) -> None:
@@ -71,12 +76,17 @@ def evaluation_settings(workflow: Workflow) -> None:
 
 
 def report_code(workflow: Workflow) -> None:
-    edit(workflow, "workflow/luna/plots.py", "width: float = 5.2", "width: float = 5.3")
+    edit(workflow, "workflow/luna/report/plots.py", "width: float = 5.2", "width: float = 5.3")
 
 
 def new_module_of_the_report(workflow: Workflow) -> None:
     (workflow.folder / "workflow/luna/extra.py").write_text("VALUE = 1\n")
-    edit(workflow, "workflow/luna/report.py", "import numpy as np", "import luna.extra\nimport numpy as np")
+    edit(
+        workflow,
+        "workflow/luna/report/page.py",
+        "import numpy as np",
+        "import luna.extra\nimport numpy as np",
+    )
 
 
 def epochs_of_one_run(workflow: Workflow) -> None:

@@ -1,34 +1,31 @@
-# The crop cache. A job a subset: inside it only series that changed are cut again. Whether a CT
-# changed stands in series.csv, as its checksum, unless verification reads headers only. From
-# object storage the CTs have to be fetched.
+# The crop cache. One job per subset; within it only series that changed are cut again. Whether a CT
+# changed is recorded in series.csv, as its checksum, unless verification reads headers only. From a
+# bucket the CTs have to be fetched.
+from luna.config.cache import CropSettings
+
+
 rule cache_subset:
     input:
         files=lambda wildcards: (
-            FILES[int(wildcards.subset)]
-            if DATA["verify"] == "header" or REMOTE
-            else []
+            FILES[int(wildcards.subset)] if DATA.verify == "header" or REMOTE else []
         ),
-        series="results/series.csv",
-        candidates="results/candidates.csv",
+        series=layout.SERIES,
+        candidates=layout.CANDIDATES,
     output:
-        "results/cache/subset{subset}.json",
+        layout.CACHED_SUBSET,
     log:
-        "results/logs/cache_subset{subset}.log",
+        layout.LOG.format("cache_subset{subset}"),
     benchmark:
-        "results/benchmarks/cache_subset{subset}.tsv"
+        layout.BENCHMARK.format("cache_subset{subset}")
     conda:
         "../../envs/luna.yaml"
     params:
-        code=code("cache_crops"),
-        settings=" ".join(
-            f"--{key} {' '.join(map(str, config['cache'][key]))}"
-            for key in ("crop", "margin", "clip")
-        ),
-        codec=config["cache"]["codec"],
-        folder="results/cache/crops",
+        code=code("cache_subset"),
+        options=options(CONFIG.cache, "cache.", only=CropSettings.model_fields),
+        folder=layout.CROPS,
     message:
         "Cutting the crops of subset {wildcards.subset}"
     shell:
-        "$PYTHON $SCRIPTS/cache_crops.py --series {input.series} --candidates {input.candidates}"
-        " --folder {params.folder} --subset {wildcards.subset} --manifest {output}"
-        " {params.settings} --codec {params.codec} 2> {log}"
+        "$PYTHON $SCRIPTS/cache_subset.py --series {input.series} --candidates {input.candidates}"
+        " --subset {wildcards.subset} {params.options}"
+        " --folder {params.folder} --manifest {output} 2> {log}"

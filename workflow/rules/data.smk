@@ -7,25 +7,21 @@ if PHANTOM:
             candidates=CANDIDATES[0],
             cts=[file for files in FILES.values() for file in files],
         log:
-            "results/logs/phantom.log",
+            layout.LOG.format("phantom"),
         benchmark:
-            "results/benchmarks/phantom.tsv"
+            layout.BENCHMARK.format("phantom")
         conda:
             "../../envs/luna.yaml"
         threads: 8
         params:
-            code=code("make_phantom"),
+            code=code("phantom"),
             root=ROOT,
-            seed=config["seed"],
-            settings=" ".join(
-                f"--{key} {value}"
-                for key, value in config["phantom"].items()
-                if value != ""
-            ),
+            seed=CONFIG.seed,
+            options=options(CONFIG.phantom),
         message:
             "Making the phantom data set"
         shell:
-            "$PYTHON $SCRIPTS/make_phantom.py --out {params.root} --seed {params.seed} {params.settings}"
+            "$PYTHON $SCRIPTS/phantom.py --out {params.root} --seed {params.seed} {params.options}"
             " --processes {threads} 2> {log}"
 
 
@@ -33,80 +29,75 @@ rule verify_subset:
     input:
         lambda wildcards: FILES[int(wildcards.subset)],
     output:
-        "results/verify/subset{subset}.csv",
+        layout.SUBSET_TABLE,
     log:
-        "results/logs/verify_subset{subset}.log",
+        layout.LOG.format("verify_subset{subset}"),
     benchmark:
-        "results/benchmarks/verify_subset{subset}.tsv"
+        layout.BENCHMARK.format("verify_subset{subset}")
     conda:
         "../../envs/luna.yaml"
     params:
-        code=code("verify_data"),
+        code=code("verify_subset"),
         root=ROOT,
-        mode=DATA["verify"],
+        options=options(DATA, only=["verify"]),
     message:
         "Verifying subset {wildcards.subset}"
     shell:
-        "$PYTHON $SCRIPTS/verify_data.py --root {params.root:q} --out results --mode {params.mode}"
-        " --subset {wildcards.subset} 2> {log}"
+        "$PYTHON $SCRIPTS/verify_subset.py --root {params.root:q} --subset {wildcards.subset}"
+        " {params.options} --out {output} 2> {log}"
 
 
 rule verify:
     input:
-        subsets=expand("results/verify/subset{n}.csv", n=SUBSETS),
+        subsets=verified_subsets,
         annotations=ANNOTATIONS,
         candidates=CANDIDATES,
     output:
-        series="results/series.csv",
+        series=layout.SERIES,
         report=report(
-            "results/verification.json",
+            layout.VERIFICATION,
             caption="../report/verification.rst",
             category="Data",
         ),
     log:
-        "results/logs/verify.log",
+        layout.LOG.format("verify"),
     benchmark:
-        "results/benchmarks/verify.tsv"
+        layout.BENCHMARK.format("verify")
     conda:
         "../../envs/luna.yaml"
     params:
-        code=code("verify_data"),
-        root=ROOT,
-        subsets=SUBSETS,
-        policy=DATA["on_problem"],
-        expect=DATA["expect"],
+        code=code("verify"),
+        problems=layout.PROBLEMS,
+        options=options(DATA, only=["on_problem", "expect"]),
     message:
-        "Judging the data set"
+        "Verifying the data set"
     shell:
-        "($PYTHON $SCRIPTS/verify_data.py --root {params.root:q} --out results --merge {params.subsets}"
+        "($PYTHON $SCRIPTS/verify.py --subsets {input.subsets}"
         " --annotations {input.annotations:q} --candidates {input.candidates:q}"
-        " --on-problem {params.policy} --expect {params.expect}) 2>&1 | tee {log} >&2"
+        " --series {output.series} --report {output.report} --problems {params.problems}"
+        " {params.options}) 2>&1 | tee {log} >&2"
 
 
 rule candidates:
     input:
-        series="results/series.csv",
+        series=layout.SERIES,
         annotations=ANNOTATIONS,
         candidates=CANDIDATES,
     output:
-        table="results/candidates.csv",
-        report="results/candidates.json",
+        table=layout.CANDIDATES,
+        report=layout.LISTING,
     log:
-        "results/logs/candidates.log",
+        layout.LOG.format("candidates"),
     benchmark:
-        "results/benchmarks/candidates.tsv"
+        layout.BENCHMARK.format("candidates")
     conda:
         "../../envs/luna.yaml"
     params:
-        code=code("list_candidates"),
-        together=(
-            "--keep-patients-together"
-            if config["split"]["keep_patients_together"]
-            else ""
-        ),
+        code=code("candidates"),
+        options=options(CONFIG.split, only=["keep_patients_together"]),
     message:
         "Listing the candidates"
     shell:
-        "$PYTHON $SCRIPTS/list_candidates.py --series {input.series} --annotations {input.annotations:q}"
-        " --candidates {input.candidates:q} --out {output.table} --report {output.report}"
-        " {params.together} 2> {log}"
+        "$PYTHON $SCRIPTS/candidates.py --series {input.series} --annotations {input.annotations:q}"
+        " --candidates {input.candidates:q} {params.options}"
+        " --out {output.table} --report {output.report} 2> {log}"

@@ -1,17 +1,15 @@
 # On demand, before anything else: snakemake results/download.json --config "data={...}"
 rule download:
     output:
-        "results/download.json",
+        layout.DOWNLOAD,
     log:
-        "results/logs/download.log",
+        layout.LOG.format("download"),
     conda:
         "../../envs/luna.yaml"
     params:
-        root=ROOT,
-        records=DATA["records"],
-        files=DATA["files"],
+        root=download_folder,
+        options=options(DATA, only=["records", "files"]),
     message:
         "Downloading the data set to {params.root}"
     shell:
-        "$PYTHON $SCRIPTS/download_data.py --root {params.root:q} --records {params.records:q}"
-        " --files {params.files:q} --manifest {output} 2> {log}"
+        "$PYTHON $SCRIPTS/download.py --root {params.root:q} {params.options} --manifest {output} 2> {log}"

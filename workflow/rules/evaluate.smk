@@ -1,31 +1,37 @@
-# Test every model on the series that chose nothing, and bring the figures together.
-SCORING = (
-    f"--annotations '{ANNOTATIONS}' --bootstrap {config['evaluation']['bootstrap']}"
-    f" --max-marks {config['evaluation']['max_marks']} --seed {config['seed']}"
-    + (f" --excluded '{EXCLUDED}'" if EXCLUDED else "")
+# Test every model on its held-out series, and summarise the results.
+from luna.config.evaluation import ScoringSettings
+
+RUN_FILES = [layout.HISTORY, layout.PREDICTIONS, layout.EVALUATION]
+FOLDERS = expand(layout.FOLD, run=RUNS, fold=FOLDS)
+TRUTH_OPTIONS = " ".join(
+    f"{option} {quote(str(path))}"
+    for option, path in zip(["--annotations", "--excluded"], TRUTH)
 )
-RUN_FILES = ["history.csv", "predictions.csv", "evaluation.json"]
+SCORING = (
+    f"--seed={CONFIG.seed}"
+    f" {options(CONFIG.evaluation, only=ScoringSettings.model_fields)}"
+)
 
 
 rule evaluate:
     input:
-        model="results/runs/{run}/fold{fold}/model.pt",
+        model=layout.MODEL,
         crops=CROPS,
-        series="results/series.csv",
-        candidates="results/candidates.csv",
-        truth=[ANNOTATIONS, EXCLUDED] if EXCLUDED else [ANNOTATIONS],
+        series=layout.SERIES,
+        candidates=layout.CANDIDATES,
+        truth=TRUTH,
     output:
         predictions=report(
-            "results/runs/{run}/fold{fold}/predictions.csv",
+            layout.PREDICTIONS,
             caption="../report/predictions.rst",
             category="Predictions",
             labels={"run": "{run}", "fold": "{fold}"},
         ),
-        evaluation="results/runs/{run}/fold{fold}/evaluation.json",
+        evaluation=layout.EVALUATION,
     log:
-        "results/logs/evaluate_{run}_fold{fold}.log",
+        layout.LOG.format("evaluate_{run}_fold{fold}"),
     benchmark:
-        "results/benchmarks/evaluate_{run}_fold{fold}.tsv"
+        layout.BENCHMARK.format("evaluate_{run}_fold{fold}")
     conda:
         "../../envs/luna.yaml"
     threads: gpu_share()
@@ -35,44 +41,44 @@ rule evaluate:
     params:
         code=code("evaluate"),
         data=DATA_OPTIONS,
+        truth=TRUTH_OPTIONS,
         scoring=SCORING,
-        flips="--flips" if config["evaluation"]["flips"] else "",
+        flips=options(CONFIG.evaluation, only=["flips"]),
     message:
         "Testing {wildcards.run}, fold {wildcards.fold}"
     shell:
-        "$PYTHON $SCRIPTS/evaluate.py --model {input.model} {params.data} {params.scoring}"
-        " {params.flips} --threads {threads} {resources.machine} 2> {log}"
+        "$PYTHON $SCRIPTS/evaluate.py --model {input.model} {params.truth}"
+        " {params.scoring} {params.flips}"
+        " --series {input.series} --candidates {input.candidates} {params.data}"
+        " --predictions {output.predictions} --evaluation {output.evaluation}"
+        " --threads {threads} {resources.machine} 2> {log}"
 
 
 rule metrics:
     input:
-        expand(
-            "results/runs/{run}/fold{fold}/{file}",
-            run=RUNS,
-            fold=FOLDS,
-            file=RUN_FILES,
-        ),
-        truth=[ANNOTATIONS, EXCLUDED] if EXCLUDED else [ANNOTATIONS],
+        expand(RUN_FILES, run=RUNS, fold=FOLDS),
+        truth=TRUTH,
     output:
-        report(
-            "results/metrics.csv", caption="../report/metrics.rst", category="Figures"
+        metrics=report(
+            layout.METRICS, caption="../report/metrics.rst", category="Results"
         ),
-        report(
-            "results/summary.csv", caption="../report/summary.rst", category="Figures"
+        summary=report(
+            layout.SUMMARY, caption="../report/summary.rst", category="Results"
         ),
-        "results/summary.json",
+        record=layout.SUMMARY_RECORD,
     log:
-        "results/logs/metrics.log",
+        layout.LOG.format("metrics"),
     benchmark:
-        "results/benchmarks/metrics.tsv"
+        layout.BENCHMARK.format("metrics")
     conda:
         "../../envs/luna.yaml"
     params:
-        code=code("summarise"),
-        runs=RUNS,
-        folds=FOLDS,
+        code=code("metrics"),
+        folders=FOLDERS,
+        truth=TRUTH_OPTIONS,
         scoring=SCORING,
     message:
-        "Bringing the figures together"
+        "Summarising results"
     shell:
-        "$PYTHON $SCRIPTS/summarise.py --names {params.runs} --folds {params.folds} {params.scoring} 2> {log}"
+        "$PYTHON $SCRIPTS/metrics.py --folders {params.folders} {params.truth} {params.scoring}"
+        " --metrics {output.metrics} --summary {output.summary} --record {output.record} 2> {log}"

@@ -1,26 +1,28 @@
 # On demand: snakemake results/runs/balanced/fold0/model.onnx
 rule export:
     input:
-        model="results/runs/{run}/fold{fold}/model.pt",
-        evaluation="results/runs/{run}/fold{fold}/evaluation.json",
-        verification="results/verification.json",
+        model=layout.MODEL,
+        evaluation=layout.EVALUATION,
+        verification=layout.VERIFICATION,
         crops=CROPS,
-        series="results/series.csv",
-        candidates="results/candidates.csv",
+        series=layout.SERIES,
+        candidates=layout.CANDIDATES,
     output:
-        onnx="results/runs/{run}/fold{fold}/model.onnx",
-        card="results/runs/{run}/fold{fold}/model_card.md",
+        onnx=layout.ONNX,
+        card=layout.CARD,
     log:
-        "results/logs/export_{run}_fold{fold}.log",
+        layout.LOG.format("export_{run}_fold{fold}"),
     benchmark:
-        "results/benchmarks/export_{run}_fold{fold}.tsv"
+        layout.BENCHMARK.format("export_{run}_fold{fold}")
     conda:
         "../../envs/luna.yaml"
     params:
-        code=code("export_model"),
+        code=code("export"),
         data=DATA_OPTIONS,
     message:
         "Exporting {wildcards.run}, fold {wildcards.fold}"
     shell:
-        "$PYTHON $SCRIPTS/export_model.py --model {input.model} --evaluation {input.evaluation}"
-        " --verification {input.verification} --onnx {output.onnx} --card {output.card} {params.data} 2> {log}"
+        "$PYTHON $SCRIPTS/export.py --model {input.model} --evaluation {input.evaluation}"
+        " --verification {input.verification} --series {input.series}"
+        " --candidates {input.candidates} {params.data}"
+        " --onnx {output.onnx} --card {output.card} 2> {log}"

@@ -1,37 +1,34 @@
 # The page people read.
 rule report:
     input:
-        "results/metrics.csv",
-        "results/summary.csv",
-        "results/summary.json",
-        "results/verification.json",
-        "results/candidates.json",
-        "results/candidates.csv",
-        "results/series.csv",
+        expand([layout.PREDICTIONS, layout.EVALUATION], run=RUNS, fold=FOLDS),
+        metrics=layout.METRICS,
+        summary=layout.SUMMARY_RECORD,
+        verification=layout.VERIFICATION,
+        listing=layout.LISTING,
+        candidates=layout.CANDIDATES,
+        series=layout.SERIES,
         crops=CROPS,
         annotations=ANNOTATIONS,
-        predictions=expand(
-            "results/runs/{run}/fold{fold}/predictions.csv", run=RUNS, fold=FOLDS
-        ),
     output:
-        report("results/report.html", caption="../report/report.rst", category="Report"),
+        report(layout.REPORT, caption="../report/report.rst", category="Report"),
     log:
-        "results/logs/report.log",
+        layout.LOG.format("report"),
     benchmark:
-        "results/benchmarks/report.tsv"
+        layout.BENCHMARK.format("report")
     conda:
         "../../envs/luna.yaml"
     params:
         code=code("report"),
-        config=as_json(
-            {
-                key: config[key]
-                for key in ("runs", "folds", "split", "cache", "data", "seed")
-            }
-        ),
-        crops=config["report"]["crops"],
+        folders=FOLDERS,
+        benchmarks=layout.BENCHMARKS,
+        data=DATA_OPTIONS,
+        options=options(CONFIG.report, "report."),
     message:
         "Writing the report"
     shell:
-        "$PYTHON $SCRIPTS/report.py --results results --annotations {input.annotations:q} --config {params.config:q} --worst {params.crops}"
-        " --out {output} 2> {log}"
+        "$PYTHON $SCRIPTS/report.py --folders {params.folders} --annotations {input.annotations:q}"
+        " --verification {input.verification} --listing {input.listing}"
+        " --metrics {input.metrics} --summary {input.summary} --benchmarks {params.benchmarks}"
+        " --series {input.series} --candidates {input.candidates} {params.data}"
+        " {params.options} --out {output} 2> {log}"

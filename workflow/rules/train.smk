@@ -1,54 +1,51 @@
-# Training: one job a run and fold, on a GPU where there is one.
+# Training: one job per run and fold, on a GPU where there is one.
+from luna.config.machine import LogSettings, MachineSettings
+
 CROPS = (
-    expand("results/cache/subset{n}.json", n=SUBSETS)
-    if config["cache"]["source"] == "cache"
+    expand(layout.CACHED_SUBSET, subset=SUBSETS)
+    if CONFIG.cache.source == "cache"
     else []
 )
-DATA_OPTIONS = (
-    f"--cache '{as_json(config['cache'])}' --split '{as_json(config['split'])}'"
-)
+DATA_OPTIONS = f"--crops {layout.CROPS} {options(CONFIG.cache, 'cache.')}"
 
 # Given as resources, not as params: these change no result, so a change of them reruns nothing.
-MACHINE_OPTIONS = " ".join(
-    f"--{key.replace('_', '-')} {config['training'][key]}"
-    for key in ("device", "loader", "num_workers")
-)
-LOG_OPTIONS = (
-    f"--tensorboard results/tensorboard --tb-prefix={config['training']['tensorboard_prefix']}"
-    f" --tb-writers {config['training']['tensorboard_writers']}"
-    f" --checkpoint-minutes {config['training']['checkpoint_minutes']} {config['training']['comment']}"
-)
+MACHINE_OPTIONS = options(CONFIG.training, only=MachineSettings.model_fields)
+LOG_OPTIONS = options(CONFIG.training, only=LogSettings.model_fields)
 
 
 rule train:
     input:
         crops=CROPS,
-        series="results/series.csv",
-        candidates="results/candidates.csv",
-        weights=lambda wildcards: config["runs"][wildcards.run]["init_weights"] or [],
+        series=layout.SERIES,
+        candidates=layout.CANDIDATES,
+        weights=lambda wildcards: RUNS[wildcards.run].init_weights or [],
     output:
-        model="results/runs/{run}/fold{fold}/model.pt",
-        history="results/runs/{run}/fold{fold}/history.csv",
+        model=layout.MODEL,
+        history=layout.HISTORY,
     log:
-        "results/logs/train_{run}_fold{fold}.log",
+        layout.LOG.format("train_{run}_fold{fold}"),
     benchmark:
-        "results/benchmarks/train_{run}_fold{fold}.tsv"
+        layout.BENCHMARK.format("train_{run}_fold{fold}")
     conda:
         "../../envs/luna.yaml"
     threads: gpu_share()
     resources:
-        gpu=lambda wildcards: config["runs"][wildcards.run]["gpus"],
+        gpu=lambda wildcards: RUNS[wildcards.run].gpus,
         machine=MACHINE_OPTIONS,
-        logs=LOG_OPTIONS,
+        logs=f"--tensorboard={layout.TENSORBOARD} {LOG_OPTIONS}",
     params:
         code=code("train"),
-        launcher=lambda wildcards: launcher(config["runs"][wildcards.run]["gpus"]),
+        launcher=lambda wildcards: launcher(RUNS[wildcards.run].gpus),
         data=DATA_OPTIONS,
-        recipe=lambda wildcards: as_json(config["runs"][wildcards.run]),
-        seed=config["seed"],
+        split=options(CONFIG.split, "split.", only=["method", "stride"]),
+        recipe=lambda wildcards: options(RUNS[wildcards.run]),
+        seed=CONFIG.seed,
+        state=layout.STATE,
     message:
         "Training {wildcards.run}, fold {wildcards.fold}"
     shell:
-        "$PYTHON {params.launcher} $SCRIPTS/train.py --run {wildcards.run} --fold {wildcards.fold} --seed {params.seed}"
-        " --recipe {params.recipe:q} {params.data} --threads {threads}"
-        " {resources.machine} {resources.logs} 2> {log}"
+        "$PYTHON {params.launcher} $SCRIPTS/train.py --run {wildcards.run} --fold {wildcards.fold}"
+        " --seed {params.seed} {params.recipe} {params.split}"
+        " --series {input.series} --candidates {input.candidates} {params.data}"
+        " --model {output.model} --history {output.history} --state {params.state}"
+        " --threads {threads} {resources.machine} {resources.logs} 2> {log}"

@@ -1,27 +1,32 @@
 #!/usr/bin/env python
-"""Write config/README.md: every key of the config, from the schema."""
+"""Write config/README.md and config/schema.json: every key of the config, from its classes."""
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import find_luna  # noqa: F401
 
-from luna.config_page import reference
-from luna.fileio import write_text
-from luna.program import command_line_program
+from luna.base.files import write_text
+from luna.cli.options import Parser
+from luna.cli.program import command_line_program
+from luna.config.reference import reference_page, schema_text
+from luna.config.tree import Config
 
 
 def parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("config/README.md"))
+    parser = Parser(__doc__)
+    parser.add_argument("--page", type=Path, default=Path("config/README.md"))
+    parser.add_argument("--schema", type=Path, default=Path("config/schema.json"))
     return parser
 
 
 @command_line_program
 def main(argv: Sequence[str] | None = None) -> None:
-    write_text(parser().parse_args(argv).out, reference())
+    options = parser().parse_args(argv)
+    schema = Config.model_json_schema()
+    write_text(options.page, reference_page(schema))
+    write_text(options.schema, schema_text(schema))
 
 
 if __name__ == "__main__":

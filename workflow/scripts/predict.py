@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Judge candidate places in one new scan. Research software, no medical device.
+"""Score candidate places in one new scan. Research software, no medical device.
 
 SCAN is an .mhd, .mha, .nii, .nii.gz or .nrrd file, or the folder of a DICOM series. Without
 --candidates a simple search for bright blobs in the lungs proposes places; it misses nodules.
@@ -10,17 +10,17 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import find_luna  # noqa: F401
 
-from luna.device import prepare_device
-from luna.prediction import ScanJob, predict_scan
-from luna.program import command_line_program
+from luna.cli.options import Parser, add_section, section_of
+from luna.cli.program import command_line_program
+from luna.config.machine import Machine
+from luna.deploy.scan import ScanJob, predict_scan
+from luna.runtime.device import prepare_device
 
 
 def parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(__doc__)
     parser.add_argument("scan", type=Path, metavar="SCAN")
     parser.add_argument("--model", type=Path, required=True, help="model.pt of a training")
     parser.add_argument("--candidates", type=Path, help="a table: seriesuid, coordX, coordY, coordZ (mm)")
@@ -28,16 +28,19 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--page", type=Path, help="an HTML page with the most suspicious crops")
     parser.add_argument("--proposals", type=int, default=200, help="at most, without --candidates")
     parser.add_argument("--shown", type=int, default=30, help="crops on the page")
-    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
-    parser.add_argument("--threads", type=int, default=64, help="at most; never more than the cores")
+    add_section(parser, Machine, only=["device", "threads"])
     return parser
 
 
 @command_line_program
 def main(argv: Sequence[str] | None = None) -> None:
-    options = vars(parser().parse_args(argv))
-    device = prepare_device(options.pop("device"), options.pop("threads"))
-    table = predict_scan(ScanJob(model_file=options.pop("model"), **options), device)
+    options = parser().parse_args(argv)
+    machine = section_of(options, Machine, only=["device", "threads"])
+    job = ScanJob(
+        scan=options.scan, model_file=options.model, candidates=options.candidates, out=options.out,
+        page=options.page, proposals=options.proposals, shown=options.shown,
+    )  # fmt: skip
+    table = predict_scan(job, prepare_device(machine.device, machine.threads))
     print("Research software, no medical device.", file=sys.stderr)
     print(table.head(10).to_string(index=False))
 

@@ -2,32 +2,43 @@
 """Write the report, one HTML page, from the results of the other stages."""
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import find_luna  # noqa: F401
 
-from luna.program import command_line_program, json_object
-from luna.report import crop_source_for, read_results, write_report
+from luna.cli.data import add_data_options, candidates_and_crops
+from luna.cli.options import Parser, add_section, section_of
+from luna.cli.program import command_line_program
+from luna.config.report import ReportSettings
+from luna.report.page import write_report
+from luna.report.results import ResultFiles, read_results
 
 
 def parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--results", type=Path, default=Path("results"), help="folder of the results")
+    parser = Parser(__doc__)
+    parser.add_argument("--folders", type=Path, nargs="+", required=True, help="one per run and fold")
     parser.add_argument("--annotations", type=Path, required=True, help="the nodules")
-    parser.add_argument("--config", type=json_object, required=True, help="the completed config, as JSON")
-    parser.add_argument("--worst", type=int, default=6, help="crops of each kind of mistake for a run")
-    parser.add_argument("--out", type=Path, default=Path("results/report.html"))
+    parser.add_argument("--verification", type=Path, required=True, help="verification.json")
+    parser.add_argument("--listing", type=Path, required=True, help="candidates.json")
+    parser.add_argument("--metrics", type=Path, required=True, help="metrics.csv")
+    parser.add_argument("--summary", type=Path, required=True, help="summary.json")
+    parser.add_argument(
+        "--benchmarks", type=Path, required=True, help="folder of Snakemake's benchmark files"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="the page to write")
+    add_section(parser, ReportSettings, "report.")
+    add_data_options(parser)
     return parser
 
 
 @command_line_program
 def main(argv: Sequence[str] | None = None) -> None:
     options = parser().parse_args(argv)
-    results = read_results(options.results, options.config)
-    crops = crop_source_for(results, options.results)
-    write_report(results, crops, options.worst, options.annotations, options.out)
+    _, crops = candidates_and_crops(options)
+    names = ResultFiles.__dataclass_fields__
+    results = read_results(ResultFiles(**{name: getattr(options, name) for name in names}))
+    write_report(results, crops, section_of(options, ReportSettings, "report."), options.out)
 
 
 if __name__ == "__main__":

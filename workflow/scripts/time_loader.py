@@ -5,24 +5,22 @@ Needs the workflow's crop cache; prints a table, fastest first, and the config t
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import find_luna  # noqa: F401
 
-from luna.arguments import add_data_arguments, crop_source, read_candidates_file
-from luna.crops import crop_file
-from luna.dataset import LunaDataset
-from luna.device import prepare_device
-from luna.loader_timing import time_loaders
-from luna.program import command_line_program
+from luna.batches.dataset import LunaDataset
+from luna.batches.timing import time_loaders
+from luna.cli.data import add_data_options, candidates_and_crops
+from luna.cli.options import Parser, add_section, section_of
+from luna.cli.program import command_line_program
+from luna.config.machine import Machine
+from luna.crops.cache import crop_file
+from luna.runtime.device import prepare_device
 
 
 def parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(__doc__)
     parser.add_argument(
         "--loader", nargs="+", default=["threads", "workers"], choices=["threads", "workers", "device"]
     )
@@ -32,24 +30,24 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--sortby", default="random", choices=["random", "series_uid", "label_and_size"], help="their order"
     )
-    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
-    parser.add_argument("--threads", type=int, default=64, help="at most; never more than the cores")
-    add_data_arguments(parser)
+    add_section(parser, Machine, only=["device", "threads"])
+    add_data_options(parser)
     return parser
 
 
 @command_line_program
 def main(argv: Sequence[str] | None = None) -> None:
     options = parser().parse_args(argv)
-    candidates = read_candidates_file(options.candidates)
-    dataset = LunaDataset(candidates, crop_source(options, candidates), sortby_str=options.sortby)
+    candidates, crops = candidates_and_crops(options)
+    dataset = LunaDataset(candidates, crops, sortby_str=options.sortby)
     files = [crop_file(options.crops, uid) for uid in candidates["seriesuid"].unique()]
-    device = prepare_device(options.device, options.threads)
+    machine = section_of(options, Machine, only=["device", "threads"])
+    device = prepare_device(machine.device, machine.threads)
     table = time_loaders(
         dataset, [file for file in files if file.exists()], device, options.loader,
         options.num_workers, options.batch_size, options.samples,
     )  # fmt: skip
-    print("samples a second, cold (first pass) and warm:")
+    print("samples per second, cold (first pass) and warm:")
     print(table.to_string(index=False, float_format="{:,.0f}".format))
     best = table.iloc[0]
     print(f"\nfastest: training: {{loader: {best['loader']}, num_workers: {best['readers']}}}")

@@ -1,0 +1,103 @@
+"""The config: defaults, recipes, and every mistake named at once."""
+
+import pytest
+import yaml
+from snakemake.utils import update_config
+
+from conftest import PROJECT
+from luna.base.errors import UserError
+from luna.config.recipe import Recipe
+from luna.config.tree import read_config
+
+
+def test_defaults_are_filled_in() -> None:
+    config = read_config({"runs": {"a": None}})
+    assert config.cache.crop == (32, 48, 48)
+    assert config.runs["a"] == Recipe()
+    assert (config.runs["a"].learning_rate, config.runs["a"].momentum) == (0.001, 0.99)
+
+
+def test_runs_start_from_training() -> None:
+    config = read_config(
+        {
+            "training": {"epochs": 5, "augmentation": {"flip": 0.5}, "num_workers": 2},
+            "runs": {"a": {"augmentation": {"noise": 3}}},
+        }
+    )
+    recipe = config.runs["a"]
+    assert (recipe.epochs, recipe.augmentation.flip, recipe.augmentation.noise) == (5, 0.5, 3)
+    assert not hasattr(recipe, "num_workers"), "what changes no result is not part of a recipe"
+
+
+def test_the_config_given_is_not_changed() -> None:
+    config = {"runs": {"a": {}}}
+    read_config(config)
+    assert config == {"runs": {"a": {}}}
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"runs": {"a": {}}, "sed": 1}, ["sed: unknown key, did you mean 'seed'?"]),
+        ({"runs": {"a": {"epohcs": 1}}}, ["runs.a.epohcs: unknown key, did you mean 'epochs'?"]),
+        ({"runs": {"a": {"epochs": "two"}}}, ["runs.a.epochs: 'two' is not allowed", "integer from 0"]),
+        ({"runs": {"a": {"epochs": -1}}}, ["runs.a.epochs: -1", "integer from 0"]),
+        ({"runs": {"a": {"epochs": 1.5}}}, ["runs.a.epochs: 1.5"]),
+        ({"runs": {"a": {"momentum": 1}}}, ["runs.a.momentum: 1 ", "number from 0 below 1"]),
+        ({"runs": {"a": {"num_workers": 1}}}, ["runs.a.num_workers: unknown key"]),
+        ({"runs": {"a": {"augmentation": {"flp": 1}}}}, ["runs.a.augmentation.flp", "'flip'"]),
+        ({"runs": {"a": {"select": "acu"}}}, ["runs.a.select: 'acu'", "did you mean 'auc'?", "`f1`"]),
+        ({"runs": {}}, ["runs"]),
+        ({}, ["runs: this key is missing"]),
+        ({"runs": {"a/b": {}}}, ["runs.a/b: 'a/b' is not a name"]),
+        ({"runs": {"a": 3}}, ["runs.a: 3 is not allowed"]),
+        ({"runs": {"a": {}}, "cache": {"codec": "zip"}}, ["cache.codec: 'zip'", "`lz4`, `none`"]),
+        ({"runs": {"a": {}}, "cache": {"crop": [32, 48]}}, ["cache.crop: [32, 48]", "3 of integer"]),
+        ({"runs": {"a": {}}, "folds": [10]}, ["folds.0: 10", "to 9"]),
+        ({"runs": {"a": {}}, "folds": [1, 1]}, ["folds: [1, 1] names a fold twice"]),
+        ({"runs": {"a": {}}, "data": None}, ["data: has no value"]),
+        ({"runs": {"a": {}}, "training": {"device": "tpu"}}, ["training.device: 'tpu'", "`cuda`"]),
+        ({"runs": {"a": {"learning_rate": float("nan")}}}, ["runs.a.learning_rate: nan"]),
+    ],
+)
+def test_mistakes_are_named(config: dict, words: list[str]) -> None:
+    with pytest.raises(UserError) as caught:
+        read_config(config)
+    for word in words:
+        assert word in str(caught.value)
+    assert len(caught.value.problems) == 1
+
+
+def test_all_mistakes_are_reported_at_once() -> None:
+    with pytest.raises(UserError) as caught:
+        read_config({"runs": {"a": {"epochs": -1, "momentum": 2}}, "seed": "x", "cache": {"codec": 1}})
+    assert len(caught.value.problems) == 4
+
+
+def test_a_mistake_in_training_is_reported_once_and_not_for_every_run() -> None:
+    wrong = {"momentum": 3, "augmentation": {"flip": 2}}
+    with pytest.raises(UserError) as caught:
+        read_config({"training": wrong, "runs": {"a": {}, "b": {"augmentation": {"noise": -1}}}})
+    places = {problem.split(":")[0] for problem in caught.value.problems}
+    assert places == {"training.augmentation.flip", "training.momentum", "runs.b.augmentation.noise"}
+
+
+def test_numbers_on_the_command_line_may_be_text() -> None:
+    """As Snakemake reads `--config "folds=[0, 1]" "phantom={series: 20}"`."""
+    values = {"folds": ["0", "1"], "phantom": {"series": "20"}, "runs": {"a": {"learning_rate": "1e-3"}}}
+    config = read_config(values | {"split": {"keep_patients_together": "true"}})
+    assert (config.folds, config.phantom.series) == ((0, 1), 20)
+    assert config.split.keep_patients_together is True
+    assert config.runs["a"] == Recipe()
+    with pytest.raises(UserError, match=r"phantom\.series: 'x'"):
+        read_config(values | {"phantom": {"series": "x"}})
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "luna16.yaml"])
+def test_shipped_configs_are_valid(name: str) -> None:
+    """luna16.yaml is laid over config.yaml, as Snakemake does."""
+    values = yaml.safe_load((PROJECT / "config" / "config.yaml").read_text())
+    update_config(values, yaml.safe_load((PROJECT / "config" / name).read_text()))
+    config = read_config(values)
+    assert config.runs["balanced"].balance == 1
+    assert (config.data.expect == "luna16") == (name == "luna16.yaml")

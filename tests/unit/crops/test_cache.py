@@ -1,0 +1,82 @@
+"""The crop cache: exact to the bit, and it notices what is not right."""
+
+import errno
+import os
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from conftest import SMALL_CROP, TINY, TINY_SEED, Prepared, prepare
+from luna.base.errors import UserError
+from luna.crops import file as crops_module
+from luna.crops.cache import cache_series_crops, crop_file
+from luna.crops.file import CropFile, write_crops
+from luna.crops.sources import CachedCrops
+from luna.imaging.ct import read_ct
+from luna.phantom.dataset import make_phantom
+from unit.conftest import first_file
+from unit.crops.conftest import assert_exact
+
+
+def test_unchanged_series_are_kept(phantom: Path, tmp_path: Path) -> None:
+    data = prepare(phantom, tmp_path, SMALL_CROP)
+    before = {path.name: path.stat().st_mtime_ns for path in data.crops.iterdir()}
+    cached, built = cache_series_crops(data.series, data.candidates, data.crops, SMALL_CROP)
+    assert (len(cached), built) == (10, 0)
+    assert {path.name: path.stat().st_mtime_ns for path in data.crops.iterdir()} == before
+
+
+def test_one_changed_series_rebuilds_only_itself(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    make_phantom(root, TINY, TINY_SEED)
+    data = prepare(root, tmp_path, SMALL_CROP)
+    raw = Path(data.series["path"][3]).with_suffix(".raw")
+    raw.write_bytes(raw.read_bytes()[::-1])
+    changed = prepare(root, tmp_path / "other", SMALL_CROP)
+    _, built = cache_series_crops(changed.series, changed.candidates, data.crops, SMALL_CROP)
+    assert built == 1
+    assert_exact(changed, CachedCrops(changed.candidates, data.crops, SMALL_CROP))
+
+
+def test_an_added_candidate_rebuilds_only_its_series(phantom: Path, tmp_path: Path) -> None:
+    data = prepare(phantom, tmp_path, SMALL_CROP)
+    more = pd.concat([data.candidates, data.candidates.iloc[:1]], ignore_index=True)
+    _, built = cache_series_crops(data.series, more, data.crops, SMALL_CROP)
+    assert built == 1
+
+
+def test_damage_is_repaired_by_the_named_command(damaged: Prepared) -> None:
+    path = first_file(damaged)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-3] + b"xyz")
+    _, built = cache_series_crops(damaged.series, damaged.candidates, damaged.crops, SMALL_CROP)
+    assert built == 1
+    assert path.read_bytes() == whole
+
+
+def test_a_full_disk_leaves_the_old_cache(damaged: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = first_file(damaged)
+    whole = path.read_bytes()
+
+    def full(*_: object) -> bytes:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(crops_module.blosc, "compress", full)
+    ct = read_ct(Path(damaged.series["path"][0]))
+    with pytest.raises(UserError, match="the disk is full"):
+        write_crops(path, ct, "x", [[1, 2, 3]], SMALL_CROP)
+    assert path.read_bytes() == whole
+    assert [each for each in path.parent.iterdir() if each.name.startswith(".")] == []
+
+
+def test_a_uid_cannot_lead_out_of_the_folder(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="not a valid DICOM uid"):
+        crop_file(tmp_path, "../../x")
+
+
+def test_a_series_without_candidates(prepared: Prepared, tmp_path: Path) -> None:
+    one = prepared.series.iloc[:1]
+    cached, _ = cache_series_crops(one, prepared.candidates.iloc[:0], tmp_path, SMALL_CROP)
+    assert cached[one["seriesuid"][0]].crops == 0
+    assert len(CropFile(crop_file(tmp_path, one["seriesuid"][0])).centers) == 0

@@ -1,0 +1,34 @@
+"""A model file that no training had to make."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from conftest import Prepared
+from luna.config.recipe import NetworkSettings, Recipe
+from luna.config.split import SplitSettings
+from luna.model.build import build_model
+from luna.model.file import ModelFile
+
+
+def write_model(path: Path, crop: tuple[int, int, int], **network: Any) -> Path:
+    """A model.pt as training writes it, with initial weights."""
+    torch.manual_seed(0)
+    settings = NetworkSettings(**({"channels": (2, 4)} | network))
+    weights = build_model(settings, crop).state_dict()
+    ModelFile(
+        weights=weights, crop=crop, clip=(-1000, 1000), threshold=0.25, epoch=3, run="mine", fold=0,
+        recipe=Recipe(epochs=3, model=settings), split=SplitSettings(), seed=5, code="c0de", data="da7a",
+    ).save(path)  # fmt: skip
+    return path
+
+
+def export_options(prepared: Prepared, model: Path) -> list[str]:
+    """Options of export.py for files beside the model."""
+    folder = model.parent
+    return [
+        "--model", str(model), "--onnx", f"{folder}/model.onnx", "--card", f"{folder}/card.md",
+        "--evaluation", f"{folder}/evaluation.json", "--verification", f"{folder}/verification.json",
+        "--check", "20", *prepared.options(),
+    ]  # fmt: skip

@@ -1,0 +1,97 @@
+"""A new scan: every format gives the same answers, and proposals lie in the lungs."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import predict
+import pytest
+import SimpleITK as sitk
+
+from conftest import Prepared
+from luna.base.errors import UserError
+from luna.config.phantom import PhantomSettings
+from luna.deploy.proposals import propose
+from luna.imaging.ct import read_ct
+from luna.imaging.lungs import segment_lungs
+from luna.phantom.dataset import make_phantom
+
+
+@pytest.fixture(scope="module")
+def scan(prepared: Prepared) -> Path:
+    return Path(prepared.series["path"][0])
+
+
+def points(prepared: Prepared, scan: Path, path: Path) -> pd.DataFrame:
+    table = prepared.candidates[prepared.candidates["seriesuid"] == scan.stem]
+    table.to_csv(path, index=False)
+    return table
+
+
+@pytest.mark.parametrize("suffix", [".mhd", ".mha", ".nii.gz", ".nrrd"])
+def test_every_format(prepared: Prepared, scan: Path, model: Path, tmp_path: Path, suffix: str) -> None:
+    listed = points(prepared, scan, tmp_path / "points.csv")
+    copy = tmp_path / f"{scan.stem}{suffix}"
+    sitk.WriteImage(sitk.ReadImage(str(scan)), str(copy))
+    arguments = ["--model", str(model), "--candidates", f"{tmp_path}/points.csv", "--device", "cpu"]
+    for name, path in (("original", scan), ("copy", copy)):
+        predict.main([str(path), *arguments, "--out", f"{tmp_path}/{name}.csv"])
+    tables = [pd.read_csv(tmp_path / f"{name}.csv") for name in ("original", "copy")]
+    pd.testing.assert_frame_equal(*tables, atol=1e-3)
+    assert len(tables[0]) == len(listed)
+    assert list(tables[0].columns) == ["seriesuid", "coordX", "coordY", "coordZ", "probability"]
+    assert tables[0]["probability"].is_monotonic_decreasing
+
+
+def test_proposals_and_page(tmp_path: Path, model: Path) -> None:
+    make_phantom(tmp_path, PhantomSettings(series=1, size=128, slices=60, candidates=10), seed=3)
+    scan = next((tmp_path / "subset0").glob("*.mhd"))
+    ct = read_ct(scan)
+    lungs = segment_lungs(ct.hu)
+    assert 0.02 < lungs.mean() < 0.6
+    proposed = propose(ct, 50)
+    assert 0 < len(proposed) <= 50
+    assert lungs[tuple(proposed.T)].all()
+    predict.main(
+        [str(scan), "--model", str(model), "--out", f"{tmp_path}/out.csv", "--page", f"{tmp_path}/out.html",
+         "--proposals", "50", "--shown", "5"]
+    )  # fmt: skip
+    page = (tmp_path / "out.html").read_text(encoding="utf-8")
+    assert "no medical device" in page
+    assert page.count("<img") == 5
+    assert "http" not in page
+    assert len(pd.read_csv(tmp_path / "out.csv")) == len(proposed)
+
+
+def test_no_lungs_no_proposals(prepared: Prepared, scan: Path) -> None:
+    ct = read_ct(scan)
+    body = type(ct)(ct.series_uid, np.zeros_like(ct.hu), ct.grid)
+    assert propose(body, 10).shape == (0, 3)
+
+
+def test_points_that_cannot_be_used(prepared: Prepared, scan: Path, model: Path, tmp_path: Path) -> None:
+    table = points(prepared, scan, tmp_path / "points.csv")
+    arguments = [
+        str(scan),
+        "--model",
+        str(model),
+        "--candidates",
+        f"{tmp_path}/points.csv",
+        "--out",
+        f"{tmp_path}/o",
+    ]
+    table.assign(coordX=9e9).to_csv(tmp_path / "points.csv", index=False)
+    with pytest.raises(UserError, match="line 2 lies outside the scan"):
+        predict.main(arguments)
+    table.assign(seriesuid="1.2").to_csv(tmp_path / "points.csv", index=False)
+    with pytest.raises(UserError, match="has no row whose seriesuid is"):
+        predict.main(arguments)
+    table.drop(columns="coordY").to_csv(tmp_path / "points.csv", index=False)
+    with pytest.raises(UserError, match="column coordY is missing"):
+        predict.main(arguments)
+
+
+def test_the_real_chest_ct(real_data: Path, model: Path, tmp_path: Path) -> None:
+    scan = real_data / "chest_ct" / "C3N-00247.mhd"
+    predict.main([str(scan), "--model", str(model), "--out", f"{tmp_path}/out.csv", "--proposals", "40"])
+    assert len(pd.read_csv(tmp_path / "out.csv")) == 40

@@ -1,0 +1,103 @@
+"""Reading CTs and cutting crops."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from luna.base.errors import UserError
+from luna.imaging.ct import find_cts, read_ct, read_header, series_uid_of
+
+
+def test_phantom_reads_like_simpleitk(phantom: Path) -> None:
+    paths = [path for n in range(10) for path in find_cts(phantom / f"subset{n}")]
+    directions = set()
+    for path in paths:
+        image = sitk.ReadImage(str(path))
+        ct = read_ct(path)
+        np.testing.assert_array_equal(ct.hu, sitk.GetArrayFromImage(image))
+        np.testing.assert_allclose(ct.grid.origin, image.GetOrigin())
+        np.testing.assert_allclose(ct.grid.spacing, image.GetSpacing())
+        np.testing.assert_allclose(ct.grid.direction.ravel(), image.GetDirection())
+        directions.add(image.GetDirection())
+    assert len(directions) == 2, "the phantom has flipped directions, as LUNA16 does"
+
+
+def test_direction_columns_are_axes(tmp_path: Path) -> None:
+    """A direction that is not symmetric is read as SimpleITK reads it."""
+    image = sitk.GetImageFromArray(np.zeros((9, 4, 4), dtype=np.int16))
+    image.SetDirection([0, -1, 0, 1, 0, 0, 0, 0, 1])
+    sitk.WriteImage(image, str(tmp_path / "1.2.mhd"))
+    np.testing.assert_array_equal(
+        read_header(tmp_path / "1.2.mhd").grid.direction.ravel(), image.GetDirection()
+    )
+
+
+@pytest.mark.parametrize("suffix", [".mha", ".nii.gz", ".nrrd"])
+def test_other_formats(phantom: Path, tmp_path: Path, suffix: str) -> None:
+    source = find_cts(phantom / "subset0")[0]
+    target = tmp_path / f"1.2.3{suffix}"
+    sitk.WriteImage(sitk.ReadImage(str(source)), str(target))
+    original, copy = read_ct(source), read_ct(target)
+    np.testing.assert_array_equal(copy.hu, original.hu)
+    np.testing.assert_allclose(copy.grid.origin, original.grid.origin, atol=1e-3)
+    np.testing.assert_allclose(copy.grid.direction, original.grid.direction, atol=1e-6)
+    assert series_uid_of(target) == "1.2.3"
+
+
+def test_dicom_folder(phantom: Path, tmp_path: Path) -> None:
+    source = find_cts(phantom / "subset0")[0]
+    folder = tmp_path / "1.2.3"
+    write_dicom(sitk.ReadImage(str(source)), folder)
+    original, copy = read_ct(source), read_ct(folder)
+    np.testing.assert_array_equal(copy.hu, original.hu)
+    np.testing.assert_allclose(copy.grid.origin, original.grid.origin, atol=1e-3)
+
+
+def write_dicom(image: sitk.Image, folder: Path) -> None:
+    """Write an image as a DICOM CT series, one file a slice."""
+    folder.mkdir()
+    writer = sitk.ImageFileWriter()
+    writer.KeepOriginalImageUIDOn()
+    direction = image.GetDirection()
+    for k in range(image.GetDepth()):
+        one = image[:, :, k]
+        tags = {
+            "0008|0060": "CT",
+            "0020|000e": "1.2.3",
+            "0008|0018": f"1.2.3.{k + 1}",
+            "0020|0013": str(k),
+            "0020|0032": "\\".join(map(str, image.TransformIndexToPhysicalPoint((0, 0, k)))),
+            "0020|0037": "\\".join(str(direction[n]) for n in (0, 3, 6, 1, 4, 7)),
+        }
+        for tag, value in tags.items():
+            one.SetMetaData(tag, value)
+        writer.SetFileName(str(folder / f"{k:04}.dcm"))
+        writer.Execute(one)
+
+
+def test_float_voxels_are_rounded_and_limited(tmp_path: Path) -> None:
+    values = np.zeros((8, 4, 4), dtype=np.float32)
+    values[0, 0, :3] = -1000.6, 40000, 7.4
+    sitk.WriteImage(sitk.GetImageFromArray(values), str(tmp_path / "1.2.mhd"))
+    assert read_ct(tmp_path / "1.2.mhd").hu[0, 0, :3].tolist() == [-1001, 32767, 7]
+
+
+def test_compressed_voxels(tmp_path: Path) -> None:
+    values = np.arange(8 * 16, dtype=np.int16).reshape(8, 4, 4)
+    sitk.WriteImage(sitk.GetImageFromArray(values), str(tmp_path / "1.2.mhd"), useCompression=True)
+    assert (tmp_path / "1.2.zraw").exists()
+    np.testing.assert_array_equal(read_ct(tmp_path / "1.2.mhd").hu, values)
+
+
+def test_missing_voxels_are_named(phantom: Path, tmp_path: Path) -> None:
+    source = find_cts(phantom / "subset0")[0]
+    (tmp_path / source.name).write_bytes(source.read_bytes())
+    with pytest.raises(UserError, match=r"\.raw: cannot be read"):
+        read_ct(tmp_path / source.name)
+
+
+def test_real_ct_reads_like_simpleitk(real_data: Path) -> None:
+    for path in [*real_data.glob("slabs/subset*/*.mhd"), real_data / "chest_ct" / "C3N-00247.mhd"]:
+        np.testing.assert_array_equal(read_ct(path).hu, sitk.GetArrayFromImage(sitk.ReadImage(str(path))))

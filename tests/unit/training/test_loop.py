@@ -1,0 +1,334 @@
+"""Training: resumed bit for bit, stopped with clear words, shared among processes."""
+
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import train as train_program
+
+from conftest import PROJECT, SMALL_CROP, Prepared, training_outputs
+from luna.base.errors import UserError
+from luna.cli.options import option_words
+from luna.config.machine import Logs, Machine
+from luna.config.recipe import NetworkSettings, Recipe
+from luna.config.split import SplitSettings
+from luna.crops.sources import CachedCrops
+from luna.model.file import ModelFile, load_tensors
+from luna.scoring.metrics import NAMES
+from luna.training import loop
+from luna.training.checkpoints import Checkpoints
+from luna.training.job import TrainingJob
+from luna.training.loop import train
+from luna.training.state import TrainingState
+from luna.training.tensorboard import TensorBoardLogs
+
+RECIPE: dict[str, Any] = {
+    "epochs": 2, "batch_size": 8, "balance": 1, "samples_per_epoch": 60, "optimizer": "adamw",
+    "schedule": "onecycle", "model": {"channels": [2, 4]},
+    "augmentation": {"flip": 0.5, "shift": 1, "scale": 0.05, "rotate": 20, "noise": 10},
+}  # fmt: skip
+
+
+def recipe_with(**changes: Any) -> Recipe:
+    """The tests' recipe with some keys changed."""
+    return Recipe.model_validate(RECIPE | changes)
+
+
+def job(folder: Path, recipe: dict[str, Any] | None = None, **changes: Any) -> TrainingJob:
+    settings: dict[str, Any] = {
+        "run": "test", "fold": 0, "recipe": recipe_with(**(recipe or {})), "split": SplitSettings(),
+        "seed": 0, "code": "code", "model_file": folder / "model.pt",
+        "history_file": folder / "history.csv", "state_folder": folder / "state",
+    }  # fmt: skip
+    return TrainingJob(**(settings | changes))
+
+
+def run(prepared: Prepared, job: TrainingJob, logs: Logs | None = None, **machine: Any) -> pd.DataFrame:
+    source = CachedCrops(prepared.candidates, prepared.crops, SMALL_CROP)
+    cpu = Machine(device="cpu", threads=1, **({"num_workers": 1} | machine))
+    train(job, cpu, logs or Logs(), prepared.candidates, source)
+    return pd.read_csv(job.history_file)
+
+
+def results(folder: Path) -> list[bytes]:
+    return [(folder / name).read_bytes() for name in ("model.pt", "history.csv")]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(prepared: Prepared, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    run(prepared, job(folder))
+    return folder
+
+
+def test_history_and_model_file(prepared: Prepared, undisturbed: Path) -> None:
+    history = pd.read_csv(undisturbed / "history.csv")
+    assert history[["epoch", "split", "samples_seen"]].to_numpy().tolist() == [
+        [1, "trn", 60], [1, "val", 60], [2, "trn", 120], [2, "val", 120],
+    ]  # fmt: skip
+    assert set(NAMES) <= set(history.columns)
+    validation = history[history["split"] == "val"]
+    best = int(validation["epoch"][validation["loss/all"].idxmin()])
+    model = ModelFile.load(undisturbed / "model.pt")
+    assert (model.epoch, model.crop, model.clip) == (best, (16, 16, 16), (-1000, 1000))
+    assert (model.recipe, model.code, model.seed) == (recipe_with(), "code", 0)
+
+
+@pytest.mark.parametrize(
+    "machine", [{"loader": "workers"}, {"loader": "device"}, {"num_workers": 0}, {"num_workers": 2}]
+)
+def test_how_crops_are_loaded_changes_nothing(
+    prepared: Prepared, undisturbed: Path, tmp_path: Path, machine: dict[str, Any]
+) -> None:
+    run(prepared, job(tmp_path), **machine)
+    assert results(tmp_path) == results(undisturbed)
+
+
+KILLED = """
+import os, signal, sys
+from luna.training import loop
+loss, left = loop.weighted_loss, [int(sys.argv.pop(1))]
+def dying(*arguments):
+    left[0] -= 1
+    if left[0] < 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return loss(*arguments)
+loop.weighted_loss = dying
+import train
+train.main()
+"""
+
+
+def command(prepared: Prepared, out: Path, recipe: Recipe, minutes: str = "0.000001") -> list[str]:
+    return [
+        *prepared.options(), *training_outputs(out), *option_words(recipe),
+        "--device", "cpu", "--threads", "1", "--num-workers", "1", "--checkpoint-minutes", minutes,
+    ]  # fmt: skip
+
+
+def start(*arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"PYTHONPATH": f"{PROJECT}/workflow:{PROJECT}/workflow/scripts"}
+    return subprocess.run(
+        [sys.executable, *arguments], capture_output=True, text=True, check=False, env=environment
+    )
+
+
+@pytest.fixture(scope="module")
+def undisturbed_program(prepared: Prepared, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("undisturbed_program")
+    done = start("-m", "train", *command(prepared, folder, recipe_with()))
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.mark.parametrize("step", [0, 3, 8, 13])
+def test_killed_at_any_step_it_ends_with_the_same_files(
+    prepared: Prepared, undisturbed_program: Path, tmp_path: Path, step: int
+) -> None:
+    """SIGKILL before a step of the first or the second epoch, with a checkpoint after every step."""
+    arguments = command(prepared, tmp_path / "killed", recipe_with())
+    assert start("-c", KILLED, str(step), *arguments).returncode == -signal.SIGKILL
+    assert not (tmp_path / "killed" / "model.pt").exists()
+    again = start("-m", "train", *arguments)
+    assert again.returncode == 0, again.stderr
+    assert ("resuming" in again.stderr) == (step > 0)
+    assert results(tmp_path / "killed") == results(undisturbed_program)
+
+
+def stopped_before_the_end(prepared: Prepared, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TensorBoardLogs, "write_recipe", stop)
+        with pytest.raises(KeyboardInterrupt):
+            run(prepared, job(folder))
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"recipe": recipe_with(learning_rate=0.01)}, "the recipe"),
+        ({"code": "new"}, "the code"),
+        ({"seed": 1}, "the seed"),
+    ],
+)
+def test_what_changed_starts_from_scratch(
+    prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture, changes: dict[str, Any], what: str,
+) -> None:  # fmt: skip
+    stopped_before_the_end(prepared, tmp_path, monkeypatch)
+    caplog.set_level(logging.INFO)
+    run(prepared, job(tmp_path, **changes))
+    assert f"training starts from scratch, because this changed: {what}\n" in caplog.text
+    run(prepared, job(tmp_path / "whole", **changes))
+    assert results(tmp_path) == results(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("keep", [0, 100, -10])
+def test_a_damaged_checkpoint_is_renamed(
+    prepared: Prepared, undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture, keep: int,
+) -> None:  # fmt: skip
+    """The one before it is used, and the end is the same."""
+    stopped_before_the_end(prepared, tmp_path, monkeypatch)
+    newest = tmp_path / "state" / "checkpoint.pt"
+    newest.write_bytes(newest.read_bytes()[:keep])
+    run(prepared, job(tmp_path))
+    assert "is damaged; it was renamed" in caplog.text
+    assert newest.with_suffix(".damaged").exists()
+    assert results(tmp_path) == results(undisturbed)
+
+
+def test_no_code_in_a_checkpoint_is_run(tmp_path: Path) -> None:
+    class Evil:
+        def __reduce__(self) -> tuple[Any, tuple[str]]:
+            return os.system, (f"touch {tmp_path}/run",)
+
+    torch.save({"keys": {"k": ""}, "state": Evil()}, tmp_path / "checkpoint.pt")
+    assert Checkpoints(tmp_path, {"k": ""}).load() is None
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_loss_that_is_not_finite_names_candidates(prepared: Prepared, tmp_path: Path) -> None:
+    wild = job(tmp_path, {"optimizer": "sgd", "learning_rate": 1e30, "schedule": "constant"})
+    with pytest.raises(UserError, match=r"not finite in epoch 1, from batch \d+ on \(candidates \d+, "):
+        run(prepared, wild)
+    assert not wild.model_file.exists()
+
+
+def test_a_state_that_is_not_finite_is_never_saved(
+    prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a checkpoint after every step: the newest one is from before the weights went wrong."""
+    record_step = TrainingState.record_step
+
+    def spoiling(self: TrainingState, *arguments: Any) -> None:
+        record_step(self, *arguments)
+        if self.step == 3:
+            with torch.no_grad():
+                self.model.head_linear.bias.fill_(float("nan"))
+
+    monkeypatch.setattr(TrainingState, "record_step", spoiling)
+    with pytest.raises(UserError, match="in epoch 1, from batch 4 on"):
+        run(prepared, job(tmp_path), Logs(checkpoint_minutes=1e-9))
+    kept = load_tensors(tmp_path / "state" / "checkpoint.pt")["state"]
+    assert kept["step"] == 2
+    assert all(weights.isfinite().all() for weights in kept["model"].values())
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError(),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+    ],
+)
+def test_too_little_memory_names_the_batch_size(
+    prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: RuntimeError
+) -> None:
+    def fail(_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(loop, "fit", fail)
+    with pytest.raises(UserError, match="too small for batch_size 8; try 4, or close other programs"):
+        run(prepared, job(tmp_path))
+
+
+def test_initial_weights_from_a_file(prepared: Prepared, undisturbed: Path, tmp_path: Path) -> None:
+    """Without epochs the model is what the file holds; another content of the file starts afresh."""
+    weights = tmp_path / "weights.pt"
+    torch.save(ModelFile.load(undisturbed / "model.pt").weights, weights)
+    run(prepared, job(tmp_path, {"epochs": 0, "init_weights": str(weights)}))
+    loaded = ModelFile.load(tmp_path / "model.pt").weights
+    assert all(torch.equal(loaded[name], value) for name, value in load_tensors(weights).items())
+
+
+def test_no_epochs_give_the_model_as_it_begins(prepared: Prepared, tmp_path: Path) -> None:
+    assert not len(run(prepared, job(tmp_path, {"epochs": 0})))
+    assert ModelFile.load(tmp_path / "model.pt").epoch == 0
+
+
+def test_early_stopping(prepared: Prepared, tmp_path: Path) -> None:
+    """The first epoch stays the best one, because afterwards nothing is learned."""
+    history = run(prepared, job(tmp_path, {"epochs": 9, "early_stopping": 2, "learning_rate": 1e-12}))
+    best = ModelFile.load(tmp_path / "model.pt").epoch
+    assert history["epoch"].max() == best + 2 < 9
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        {"optimizer": "sgd", "schedule": "constant"}, {"schedule": "cosine", "weight_decay": 0.01},
+        {"gradient_clip": 0.1}, {"positive_weight": 20, "balance": 0}, {"focal_gamma": 2},
+        {"select": "auc"}, {"precision": "bf16"}, {"model": {"name": "residual", "channels": [2, 4]}},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_recipes(prepared: Prepared, undisturbed: Path, tmp_path: Path, recipe: dict[str, Any]) -> None:
+    history = run(prepared, job(tmp_path, recipe))
+    assert np.isfinite(history["loss/all"]).all()
+    assert results(tmp_path) != results(undisturbed), "the key has an effect"
+
+
+def test_bf16_learns_like_fp32(prepared: Prepared, tmp_path: Path) -> None:
+    losses = [
+        run(prepared, job(tmp_path / precision, {"precision": precision}))["loss/all"].to_numpy()
+        for precision in ("fp32", "bf16")
+    ]
+    np.testing.assert_allclose(losses[0], losses[1], rtol=0.05)
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@pytest.mark.parametrize("machines", [1, 2])
+def test_two_processes_train_as_one(prepared: Prepared, tmp_path: Path, machines: int) -> None:
+    """With gloo: half the batch each, augmentation, normalisation and an uneven last batch included.
+    On one machine, and with the launch line for two."""
+    shared = {"precision": "fp32", "samples_per_epoch": 61, "positive_weight": 3}
+    one, two = (recipe_with(**shared, **each) for each in ({"batch_size": 8}, {"batch_size": 4, "gpus": 2}))
+    alone = start("-m", "train", *command(prepared, tmp_path / "one", one, "10"))
+    launcher = ["-m", "torch.distributed.run", "--nnodes", str(machines)]
+    launcher += ["--nproc-per-node", str(2 // machines), "--rdzv-backend", "c10d", "--rdzv-id", "test"]
+    launcher += ["--rdzv-endpoint", f"127.0.0.1:{free_port()}", "-m", "train"]
+    with ThreadPoolExecutor(machines) as pool:
+        teams = [
+            pool.submit(start, *launcher, *command(prepared, tmp_path / "two", two, "10"))
+            for _ in range(machines)
+        ]
+    together = [team.result() for team in teams]
+    assert alone.returncode == 0, alone.stderr
+    assert all(each.returncode == 0 for each in together), together[0].stderr + together[-1].stderr
+    logged = sum(each.stderr.count("E1 trn all:") for each in together)
+    assert logged == 1, "only the first process logs"
+    histories = [pd.read_csv(tmp_path / name / "history.csv") for name in ("one", "two")]
+    for name in ("loss/all", "loss/neg", "loss/pos"):
+        np.testing.assert_allclose(histories[0][name], histories[1][name], atol=1e-4)
+    assert (histories[0]["samples"] == histories[1]["samples"]).all()
+
+
+def test_from_a_notebook(prepared: Prepared, tmp_path: Path) -> None:
+    """In-process with a list of arguments, the chapter's options and split among them."""
+    options = command(prepared, tmp_path, Recipe(model=NetworkSettings(channels=(2, 4))))
+    chapter = ["--epochs=1", "--batch-size=64", "--split.method=stride", "--split.stride=5"]
+    train_program.LunaTrainingApp([*options, *chapter]).main()
+    history = pd.read_csv(tmp_path / "history.csv")
+    assert history["samples"].tolist() == [
+        len(prepared.candidates) - -(-len(prepared.candidates) // 5), -(-len(prepared.candidates) // 5),
+    ]  # fmt: skip
+    with pytest.raises(UserError, match=r"--epochs: '-1' is not allowed"):
+        train_program.LunaTrainingApp([*options, "--epochs=-1"]).main()

@@ -1,0 +1,103 @@
+"""Candidates as samples."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from luna.base.arrays import HuArray, IntArray
+from luna.base.errors import UserError
+from luna.crops.sources import CropSource
+from luna.data.folds import every_nth
+from luna.data.tables import IRC
+
+Sample = tuple[Tensor, Tensor, str, Tensor]
+"""Crop int16 (1, *block) with margin, label int64 (), series uid, centre irc int64 (3,)."""
+
+
+class LunaDataset(Dataset[Sample]):
+    """Candidates with their crops.
+
+    candidates: all rows of candidates.csv; rows: which of them (default all). With val_stride
+    every val_stride-th is for validation: isValSet_bool True keeps these, otherwise they are left
+    out. series_uid keeps one series. sortby_str: `random` (seeded), `series_uid` or
+    `label_and_size` (nodules first, largest first); None keeps the order of the rows.
+    Raises UserError when nothing is left.
+    """
+
+    def __init__(
+        self,
+        candidates: pd.DataFrame,
+        source: CropSource,
+        rows: IntArray | None = None,
+        val_stride: int = 0,
+        isValSet_bool: bool | None = None,  # noqa: N803 - the chapter's name
+        series_uid: str | None = None,
+        sortby_str: str | None = None,
+        seed: int = 0,
+    ) -> None:
+        rows = np.arange(len(candidates)) if rows is None else np.asarray(rows)
+        if series_uid is not None:
+            rows = rows[(candidates["seriesuid"].to_numpy()[rows] == series_uid)]
+        if val_stride > 0:
+            validates = every_nth(len(rows), val_stride)
+            rows = rows[validates if isValSet_bool else ~validates]
+        elif isValSet_bool:
+            raise UserError("isValSet_bool needs a val_stride above 0")
+        if not len(rows):
+            raise UserError("no candidates are left for a dataset; check series_uid and the fold")
+        self.rows = rows[_sort_order(candidates.iloc[rows], sortby_str, seed)]
+        chosen = candidates.iloc[self.rows]
+        self.source = source
+        self.labels: IntArray = chosen["class"].to_numpy(dtype=np.int64, copy=True)
+        self.series_uids = chosen["seriesuid"].to_numpy()
+        self.centers_irc = chosen[IRC].to_numpy(dtype=np.int64, copy=True)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> Sample:
+        """One sample."""
+        return self.__getitems__([index])[0]
+
+    def __getitems__(self, indices: Sequence[int]) -> list[Sample]:
+        """Several samples, whose crops share one block of memory; torch's DataLoader asks for these."""
+        crops = torch.empty((len(indices), 1, *self.source.settings.block), dtype=torch.int16)
+        self.read_into(np.asarray(indices), crops[:, 0].numpy())
+        return [
+            (
+                crop,
+                torch.tensor(self.labels[index]),
+                self.series_uids[index],
+                torch.from_numpy(self.centers_irc[index]),
+            )
+            for crop, index in zip(crops, indices, strict=True)
+        ]
+
+    def crop(self, index: int) -> HuArray:
+        """A sample's crop without its margin, int16."""
+        settings = self.source.settings
+        block = np.empty(settings.block, dtype=np.int16)
+        self.source.read(int(self.rows[index]), block)
+        return block[settings.middle]
+
+    def read_into(self, indices: IntArray, out: npt.NDArray[np.int16]) -> None:
+        """Fill out[k] with the crop of sample indices[k]."""
+        for row, crop in zip(self.rows[indices], out, strict=True):
+            self.source.read(int(row), crop)
+
+
+def _sort_order(candidates: pd.DataFrame, sortby: str | None, seed: int) -> IntArray:
+    if sortby is None:
+        return np.arange(len(candidates))
+    if sortby == "random":
+        return np.random.default_rng([seed, 2]).permutation(len(candidates))
+    if sortby == "series_uid":
+        return np.lexsort([*(candidates[name] for name in reversed(IRC)), candidates["seriesuid"]])
+    if sortby == "label_and_size":
+        return np.lexsort([-candidates["diameter_mm"], -candidates["class"]])
+    raise UserError(f"unknown sort order {sortby!r}; use random, series_uid or label_and_size")

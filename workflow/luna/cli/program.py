@@ -1,0 +1,33 @@
+"""What every command-line program does: logging, and errors in plain words."""
+
+import functools
+import logging
+import sys
+from collections.abc import Callable, Sequence
+
+from luna.base.errors import UserError
+
+CHANGES_NO_RESULT = True
+
+
+def command_line_program(main: Callable[..., None]) -> Callable[..., None]:
+    """Decorate a program's `main(argv)`: set up logging, turn a UserError into exit code 1.
+
+    Called from Python with a list of arguments, the exception passes through, as a notebook
+    expects; called as a program (argv None), it becomes a clear message on stderr.
+    """
+
+    @functools.wraps(main)
+    def program(argv: Sequence[str] | None = None) -> None:
+        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+        if argv is not None:
+            main(argv)
+            return
+        try:
+            main(None)
+        except UserError as error:
+            sys.exit(f"error: {error}")
+        except KeyboardInterrupt:
+            sys.exit("interrupted")
+
+    return program

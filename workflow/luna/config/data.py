@@ -1,0 +1,47 @@
+"""The config's `data`: which CTs and tables to use."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from luna.config.section import Section
+
+
+class DataSettings(Section):
+    """Which CTs and tables to use."""
+
+    source: Literal["phantom", "files"] = "phantom"
+    """`phantom` makes a small data set; `files` uses the one at `root`."""
+
+    root: str = ""
+    """Folder or address (s3://bucket/folder) that holds subset0 to subset9 (only with source
+    files). Nothing but a download writes there."""
+
+    records: Annotated[tuple[Annotated[str, Field(pattern="^https?://")], ...], Field(min_length=1)] = (
+        "https://zenodo.org/api/records/3723295",
+        "https://zenodo.org/api/records/4121926",
+    )
+    """The Zenodo records, as addresses, from which `snakemake results/download.json` gets the data."""
+
+    files: Annotated[tuple[str, ...], Field(min_length=1)] = (
+        "subset*.zip", "annotations.csv", "candidates*", "evaluationScript.zip",
+    )  # fmt: skip
+    """Which of the records' files to download, as names or patterns."""
+
+    annotations: str = ""
+    """The table of nodules; empty means annotations.csv in `root`."""
+
+    candidates: tuple[str, ...] = ()
+    """The tables of candidates, joined; empty means candidates.csv in `root`."""
+
+    excluded: str = ""
+    """The table of findings that count neither way in the scoring; empty for none."""
+
+    expect: Literal["luna16", "any"] = "any"
+    """`luna16` compares with the known LUNA16 (888 series, 1,186 nodules); `any` does not."""
+
+    verify: Literal["full", "header"] = "full"
+    """`full` reads every voxel; `header` reads only headers and file sizes."""
+
+    on_problem: Literal["stop", "skip"] = "stop"
+    """`stop` ends the workflow at any problem; `skip` continues with the series that are sound."""

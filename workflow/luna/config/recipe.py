@@ -1,0 +1,107 @@
+"""A recipe: everything about a training that changes the trained model."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from luna.config.section import Section
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+
+
+class Augmentation(Section):
+    """Random changes to every training crop, drawn anew each epoch. All off by default."""
+
+    flip: Share = 0
+    """Probability of mirroring each axis."""
+
+    shift: NotNegative = 0
+    """Largest shift along each axis, in voxels."""
+
+    scale: Annotated[float, Field(ge=0, le=0.9)] = 0
+    """Largest change of size, as a fraction (0.1 means 90 to 110 per cent)."""
+
+    rotate: Annotated[float, Field(ge=0, le=180)] = 0
+    """Largest rotation in the row-column plane, in degrees."""
+
+    noise: NotNegative = 0
+    """Standard deviation of added Gaussian noise, in HU."""
+
+
+class NetworkSettings(Section):
+    """The network."""
+
+    name: Literal["luna", "residual"] = "luna"
+    """Architecture: a module of luna/model/."""
+
+    init: Literal["chapter", "torch"] = "chapter"
+    """Initial weights: `chapter` draws them as the book does; `torch` starts to learn three times sooner."""
+
+    channels: Annotated[tuple[Annotated[int, Field(ge=1, le=4096)], ...], Field(min_length=1)] = (
+        8,
+        16,
+        32,
+        64,
+    )
+    """Channels of each block; every block halves the crop."""
+
+
+class Recipe(Section):
+    """A recipe. The same keys in `training` set what all runs share."""
+
+    epochs: Annotated[int, Field(ge=0)] = 1
+    """Passes over the training samples."""
+
+    batch_size: Annotated[int, Field(ge=1)] = 32
+    """Samples in one training step, on one GPU."""
+
+    gpus: Annotated[int, Field(ge=1, le=64)] = 1
+    """GPUs that train the run together; a step then has as many times the samples."""
+
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    """The optimizer; momentum applies to sgd only."""
+
+    learning_rate: Positive = 0.001
+    """Step size; its maximum with the schedules onecycle and cosine."""
+
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.99
+    """Momentum of sgd."""
+
+    weight_decay: NotNegative = 0
+    """Weight decay of the optimizer."""
+
+    schedule: Literal["constant", "onecycle", "cosine"] = "constant"
+    """How the learning rate changes from step to step."""
+
+    balance: NotNegative = 0
+    """Negatives for each positive in an epoch; 0 keeps the natural ratio."""
+
+    samples_per_epoch: Annotated[int, Field(ge=0)] = 0
+    """Training samples in one epoch; 0 means all."""
+
+    augmentation: Augmentation = Augmentation()
+
+    gradient_clip: NotNegative = 0
+    """Largest norm of the gradient; 0 does not clip it."""
+
+    positive_weight: Positive = 1
+    """Weight of a nodule's loss relative to that of other samples."""
+
+    focal_gamma: NotNegative = 0
+    """How strongly the focal loss favours samples that are still wrong; 0 is plain cross entropy."""
+
+    early_stopping: Annotated[int, Field(ge=0)] = 0
+    """Stop after this many epochs without a better one; 0 never stops early."""
+
+    select: Literal["loss/all", "correct/all", "auc", "average_precision", "f1"] = "loss/all"
+    """The validation metric that chooses the best epoch."""
+
+    model: NetworkSettings = NetworkSettings()
+
+    init_weights: str = ""
+    """A file of weights of this network to start from, such as published ones; empty for none."""
+
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """Arithmetic of the network's layers; `auto` is bf16 where the device gains by it."""

@@ -1,0 +1,14 @@
+"""The config's `report`: the page results/report.html."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from luna.config.section import Section
+
+
+class ReportSettings(Section):
+    """The page results/report.html."""
+
+    crops: Annotated[int, Field(ge=0, le=100)] = 6
+    """How many of the worst false positives and of the missed nodules are shown for each run."""

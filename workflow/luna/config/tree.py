@@ -1,0 +1,107 @@
+"""The whole config. Only the rules read it; each program knows just the sections that it uses."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from luna.base.errors import UserError
+from luna.config.cache import CacheSettings
+from luna.config.data import DataSettings
+from luna.config.evaluation import EvaluationSettings
+from luna.config.machine import LogSettings, MachineSettings
+from luna.config.messages import explain
+from luna.config.phantom import PhantomSettings
+from luna.config.recipe import Recipe
+from luna.config.report import ReportSettings
+from luna.config.section import Section
+from luna.config.split import SplitSettings
+
+Fold = Annotated[int, Field(ge=0, le=9)]
+RunName = Annotated[str, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+
+
+class TrainingSettings(Recipe, MachineSettings, LogSettings):
+    """What all runs share, as the keys of a recipe (see below), and how a training is run.
+
+    The keys below change no result."""
+
+
+class Config(Section):
+    """Config of the lung-nodule workflow."""
+
+    seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
+    """The one seed: phantom, sampling, augmentation, weights and bootstrap derive from it."""
+
+    folds: Annotated[tuple[Fold, ...], Field(min_length=1, json_schema_extra={"uniqueItems": True})] = (0,)
+    """Folds to train and test; fold k tests on subset k. All ten make the challenge's protocol."""
+
+    data: DataSettings = DataSettings()
+    phantom: PhantomSettings = PhantomSettings()
+    split: SplitSettings = SplitSettings()
+    cache: CacheSettings = CacheSettings()
+    training: TrainingSettings = TrainingSettings()
+
+    runs: Annotated[dict[RunName, Recipe], Field(min_length=1)]
+    """The training recipes by name. Each is trained and tested on every fold."""
+
+    evaluation: EvaluationSettings = EvaluationSettings()
+    report: ReportSettings = ReportSettings()
+
+    @field_validator("folds")
+    @classmethod
+    def _each_fold_once(cls, folds: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(folds)) < len(folds):
+            raise ValueError("names a fold twice")
+        return folds
+
+    @model_validator(mode="before")
+    @classmethod
+    def _lay_runs_over_training(cls, values: Any) -> Any:
+        """Each run starts from what `training` says of a recipe's keys."""
+        if not isinstance(values, Mapping) or not isinstance(values.get("runs"), Mapping):
+            return values
+        training = values.get("training")
+        shared = {
+            key: value
+            for key, value in (training.items() if isinstance(training, Mapping) else ())
+            if key in Recipe.model_fields
+        }
+        runs = {name: _laid_over(shared, {} if own is None else own) for name, own in values["runs"].items()}
+        return {**values, "runs": runs}
+
+
+def read_config(values: Mapping[str, Any]) -> Config:
+    """The config from the plain values of its files and of Snakemake's command line.
+
+    Numbers may be given as text, as Snakemake's command line does. Raises UserError that lists
+    every unknown key and every value that is not allowed.
+    """
+    try:
+        return Config.model_validate(dict(values))
+    except ValidationError as error:
+        problems = explain(error, Config, skip=lambda place: _comes_from_training(place, values))
+        raise UserError("the config is not valid (config/README.md describes every key)", problems) from None
+
+
+def _laid_over(shared: Any, own: Any) -> Any:
+    if not isinstance(shared, Mapping) or not isinstance(own, Mapping):
+        return own
+    merged = dict(shared)
+    for key, value in own.items():
+        merged[key] = _laid_over(merged[key], value) if key in merged else value
+    return merged
+
+
+def _comes_from_training(place: tuple[int | str, ...], values: Mapping[str, Any]) -> bool:
+    """Whether a problem of a run is only inherited: it is reported where it was written."""
+    if len(place) < 3 or place[0] != "runs" or place[2] == "[key]":
+        return False
+    own: Any = values["runs"].get(place[1]) or {}
+    for key in place[2:]:
+        if not isinstance(own, Mapping):
+            return False
+        if key not in own:
+            return True
+        own = own[key]
+    return False

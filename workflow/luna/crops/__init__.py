@@ -1,0 +1,1 @@
+"""The crops around candidates: cut from the CTs, cached on disk, read back."""

@@ -1,0 +1,69 @@
+"""Every kind of problem that verification finds, and what to do about it."""
+
+from luna.data.records import Verification
+from luna.imaging.checks import MIN_SLICES, Problem
+
+ADVICE = {
+    "archive": "unpack the archive; the file is still packed",
+    "compression": "the compressed stream is broken: download the series again",
+    "constant": "the image holds a single value: download the series again",
+    "count": "the table is not the one LUNA16 publishes: download it again, or set data.expect to any",
+    "direction": "the axes in the header must be orthonormal: correct or download the .mhd",
+    "duplicate-series": "keep one copy of the series and remove the others",
+    "eight-bit": "the voxels look like a picture of 0..255, not HU: convert the series again",
+    "element-type": "convert the voxels to a 3-D scalar image in HU",
+    "extra-series": "the series is not in LUNA16: remove it, or set data.expect to any",
+    "few-slices": f"a CT needs at least {MIN_SLICES} slices",
+    "header": "the header cannot be used: correct it or download it again",
+    "missing-header": "download the .mhd of this series, or remove its voxels",
+    "missing-series": "download the subset again, or set data.on_problem to skip",
+    "missing-voxels": "download the .raw (or .zraw) of this series",
+    "no-series": "check data.root: it must hold the folders subset0 to subset9",
+    "origin": "the header's Offset must be three finite numbers in mm",
+    "outside-ct": "the points lie outside their CT: check the table and the header's Offset",
+    "slope": "nothing in the image is air: the rescale slope and intercept were lost",
+    "spacing": "the header's ElementSpacing must be finite and positive",
+    "surplus-voxels": "the voxel file is longer than the header says: correct DimSize or download both",
+    "table": "the table cannot be used as it is: correct it or download it again",
+    "truncated-voxels": "the download is incomplete: download the voxel file again",
+    "uid": "name the file after its series uid: numbers joined by dots, at most 64 characters",
+    "uid-mismatch": "the header names another series' voxels: correct ElementDataFile",
+    "unknown-series": "the table names series without a CT: check data.root and the table",
+    "unreadable": "the file cannot be read: download it again",
+    "wrong-subset": "move the series to the subset it belongs to",
+}
+"""Every kind of problem, and what the user can do about it."""
+
+
+def summary(verification: Verification, shown: int = 10) -> str:
+    """What was found as text for a terminal: a table, the first problems, and what to do."""
+    found = verification
+    counts = [("", "found", "usable"), ("series", found.series.found, found.series.usable)]
+    counts += [
+        ("nodules", found.nodules.listed, found.nodules.usable),
+        ("candidates", found.candidates.listed, found.candidates.usable),
+    ]
+    lines = [f"{name:<12}{number:>10}{usable:>10}" for name, number, usable in counts]
+    if found.nodules.listed:
+        share = found.nodules.usable / found.nodules.listed
+        lines.append(f"{share:.1%} of the listed nodules lie in usable series.")
+    lines += [f"note: {note}" for note in found.notes]
+    for level, problems in (("problem", found.problems), ("warning", found.warnings)):
+        if problems:
+            lines.append(f"{len(problems)} {level}{'s' if len(problems) > 1 else ''}:")
+            lines += [f"  {problem}" for problem in problems[:shown]]
+        if len(problems) > shown:
+            lines.append(f"  ... and {len(problems) - shown} more, all in verify/problems.txt")
+    everything = [*found.problems, *found.warnings]
+    if not everything:
+        return "\n".join([*lines, "No problems found."])
+    lines.append("What to do:")
+    for kind in sorted({problem.kind for problem in everything}):
+        count = sum(problem.kind == kind for problem in everything)
+        lines.append(f"  {kind} ({count}): {ADVICE[kind]}")
+    return "\n".join(lines)
+
+
+def table_problem(text: str) -> Problem:
+    where, _, what = text.partition(": ")
+    return Problem("table", where, what)

@@ -1,0 +1,3 @@
+"""The subsets that LUNA16 deals its series out to."""
+
+SUBSETS = 10

@@ -1,0 +1,105 @@
+"""Read tables of points: annotations and candidates."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from luna.base.errors import UserError
+
+XYZ = ["coordX", "coordY", "coordZ"]
+IRC = ["index", "row", "col"]
+ANNOTATION_COLUMNS = ["seriesuid", *XYZ, "diameter_mm"]
+CANDIDATE_COLUMNS = ["seriesuid", *XYZ, "class"]
+_ROWS_NAMED = 5
+
+
+def read_table(
+    path: Path, columns: Sequence[str], may_repeat: bool = False
+) -> tuple[pd.DataFrame, list[str]]:
+    """Read a table with a `seriesuid` column and number columns; give its good rows and problems.
+
+    Quoted fields, CRLF, a byte-order mark and blank lines are fine. Each problem names file, kind
+    and lines. The frame keeps file order and its index is the line number in the file. A file that
+    is no such table at all gives an empty frame and one problem. Rows that stand there twice are a
+    problem and kept once, unless they `may_repeat`.
+    """
+    empty = pd.DataFrame({name: pd.Series(dtype=str if name == "seriesuid" else float) for name in columns})
+    try:
+        table = pd.read_csv(
+            path, dtype={"seriesuid": str}, encoding="utf-8-sig", skip_blank_lines=False,
+            skipinitialspace=True, low_memory=False,
+        )  # fmt: skip
+    except FileNotFoundError:
+        return empty, [f"{path}: no such file"]
+    except OSError as error:
+        return empty, [f"{path}: cannot be read ({error.strerror})"]
+    except pd.errors.EmptyDataError:
+        return empty, [f"{path}: the file is empty"]
+    except (ValueError, pd.errors.ParserError) as error:
+        return empty, [f"{path}: not a CSV table ({' '.join(str(error).split())})"]
+    missing = [name for name in columns if name not in table.columns]
+    if missing:
+        found = ", ".join(map(str, table.columns))
+        return empty, [f"{path}: column {', '.join(missing)} is missing (the file has: {found})"]
+    table = table[list(columns)]
+    table.index = table.index + 2
+    return _good_rows(path, table.dropna(how="all"), may_repeat)
+
+
+def _good_rows(path: Path, table: pd.DataFrame, may_repeat: bool) -> tuple[pd.DataFrame, list[str]]:
+    numbers = table.columns.drop("seriesuid")
+    table = table.assign(**{name: pd.to_numeric(table[name], errors="coerce") for name in numbers})
+    uid = table["seriesuid"].str.strip()
+    finite = pd.Series(np.isfinite(table[numbers].to_numpy(dtype=float)).all(axis=1), table.index)
+    no_uid = uid.isna() | (uid == "")
+    repeated = table.duplicated(keep="first") & finite & ~no_uid & (not may_repeat)
+    bad_class = pd.Series(False, table.index)
+    if "class" in table:
+        bad_class = finite & ~table["class"].isin([0, 1])
+    problems = [
+        f"{path}: {text} ({lines_text(table.index[rows])})"
+        for text, rows in (
+            ("rows with a number that is missing, not a number or not finite", ~finite),
+            ("rows without a seriesuid", no_uid),
+            ("rows whose class is neither 0 nor 1", bad_class),
+            ("rows that stand in the table twice", repeated),
+        )
+        if rows.any()
+    ]
+    return table.assign(seriesuid=uid)[finite & ~no_uid & ~bad_class & ~repeated], problems
+
+
+def lines_text(lines: Sequence[int] | pd.Index) -> str:
+    """`lines 3, 7 and 12` of a file; a long list is cut short with its length."""
+    shown = ", ".join(str(line) for line in list(lines)[:_ROWS_NAMED])
+    more = f" and {len(lines) - _ROWS_NAMED} more" if len(lines) > _ROWS_NAMED else ""
+    return f"line{'s' if len(lines) > 1 else ''} {shown}{more}"
+
+
+def read_annotations(path: Path) -> tuple[pd.DataFrame, list[str]]:
+    """Nodules: seriesuid, coordX, coordY, coordZ, diameter_mm (all mm), and the problems found.
+
+    A diameter that is not positive is a problem and its row is left out.
+    """
+    table, problems = read_table(path, ANNOTATION_COLUMNS)
+    wrong = table["diameter_mm"] <= 0
+    if wrong.any():
+        problems.append(f"{path}: rows whose diameter_mm is not positive ({lines_text(table.index[wrong])})")
+    return table[~wrong], problems
+
+
+def read_candidates(paths: Sequence[Path]) -> tuple[pd.DataFrame, list[str]]:
+    """Candidates of one or more tables in file order: seriesuid, coordX, coordY, coordZ, class."""
+    read = [read_table(path, CANDIDATE_COLUMNS) for path in paths]
+    table = pd.concat([frame for frame, _ in read], ignore_index=True)
+    return table.astype({"class": int}), [problem for _, problems in read for problem in problems]
+
+
+def read_stage_table(path: Path) -> pd.DataFrame:
+    """A table that an earlier stage wrote, such as series.csv. Raises UserError when it is missing."""
+    try:
+        return pd.read_csv(path, dtype={"seriesuid": str})
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such file; run the earlier stages of the workflow first") from error

@@ -1,0 +1,185 @@
+"""Verify a data set: every series, the tables, and what is known of LUNA16."""
+
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from luna.base.errors import UserError
+from luna.base.progress import progress
+from luna.data.luna16 import facts, subset_of
+from luna.data.subsets import SUBSETS
+from luna.data.problems import table_problem
+from luna.data.records import CandidateCount, NoduleCount, SeriesCount, Verification
+from luna.data.series import locate, outside_ct
+from luna.data.tables import lines_text, read_annotations, read_candidates
+from luna.imaging.checks import Problem, file_problems, header_problems, hu_problems, scan_voxels
+from luna.imaging.ct import find_cts, read_header, series_uid_of
+from luna.imaging.header import CtHeader
+from luna.imaging.uids import is_valid_uid
+
+COLUMNS = [
+    "seriesuid", "subset", "path", "slices", "rows", "columns", "spacing", "origin", "direction",
+    "element_type", "bytes", "checksum", "hu_min", "hu_max", "status", "problem",
+]  # fmt: skip
+"""A row a series; spacing, origin (mm, xyz) and direction (row by row) hold numbers and blanks."""
+
+
+def verify_subset(root: Path, subset: int, mode: str) -> pd.DataFrame:
+    """Check every series in root/subset{n}; a row each with COLUMNS, whatever is wrong with it.
+
+    mode `header` reads headers and file sizes; `full` reads every voxel too (HU range, checksum,
+    compressed streams).
+    """
+    folder = root / f"subset{subset}"
+    cts = find_cts(folder)
+    rows = [verify_series(path, subset, mode) for path in progress(cts, f"subset{subset}", len(cts))]
+    headed = {path.with_suffix("").name for path in cts}
+    for path in sorted(folder.glob("*raw")) if folder.is_dir() else []:
+        if path.suffix in (".raw", ".zraw") and path.stem not in headed:
+            orphan = Problem("missing-header", str(path), "voxels without a .mhd of the same name")
+            rows.append(_row(path, path.stem, subset, None, [orphan]))
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def verify_series(path: Path, subset: int, mode: str) -> dict[str, Any]:
+    """Check one series; its row of COLUMNS."""
+    uid = series_uid_of(path)
+    problems = []
+    if not is_valid_uid(uid):
+        problems.append(Problem("uid", str(path), f"{uid!r} is not a DICOM uid"))
+    try:
+        header = read_header(path)
+    except UserError as error:
+        kind = "element-type" if "ElementType" in str(error) or "NDims" in str(error) else "header"
+        problems.append(Problem(kind, str(path), str(error).removeprefix(f"{path}: ")))
+        return _row(path, uid, subset, None, problems)
+    problems += header_problems(path, header)
+    voxels: dict[str, Any] = {}
+    if path.suffix == ".mhd":
+        problems += file_problems(path, header)
+    if mode == "full" and not problems:
+        try:
+            voxels = scan_voxels(path, header)
+            problems += hu_problems(path, voxels["hu_min"], voxels["hu_max"])
+        except UserError as error:
+            problems.append(Problem("unreadable", str(path), str(error).removeprefix(f"{path}: ")))
+        except zlib.error as error:
+            problems.append(Problem("compression", str(header.data_file), str(error)))
+    return _row(path, uid, subset, header, problems) | voxels
+
+
+def verify_dataset(
+    series: pd.DataFrame,
+    annotations_file: Path,
+    candidate_files: Sequence[Path],
+    expect: str = "any",
+) -> tuple[pd.DataFrame, Verification]:
+    """Check the whole: the subsets' rows together, the tables, and LUNA16's known counts.
+
+    Returns the usable series (COLUMNS) and what was found.
+    """
+    problems = [
+        Problem(*text.split(": ", 2)) for cell in series["problem"].dropna() for text in cell.split("\n")
+    ]
+    problems += _across_subsets(series, expect)
+    repeated = series.duplicated("seriesuid", keep=False)
+    usable = series[(series["status"] == "ok") & ~repeated].reset_index(drop=True)
+    annotations, annotation_problems = read_annotations(annotations_file)
+    candidates, candidate_problems = read_candidates(candidate_files)
+    problems += [table_problem(text) for text in annotation_problems + candidate_problems]
+    notes: list[str] = []
+    for name, table in ((annotations_file.name, annotations), ("candidates", candidates)):
+        problems += _points_problems(name, table, series, usable, notes)
+    if expect == "luna16":
+        problems += _count_problems(annotations, candidates)
+    # One bad point must not end a run: it is left out. Only of LUNA16 it is known that none is bad.
+    mild = [p for p in problems if p.kind == "outside-ct" and expect == "any"]
+    usable_nodules = int(annotations["seriesuid"].isin(usable["seriesuid"]).sum())
+    usable_candidates = candidates["seriesuid"].isin(usable["seriesuid"])
+    return usable, Verification(
+        series=SeriesCount(found=len(series), usable=len(usable)),
+        subsets={str(n): int((usable["subset"] == n).sum()) for n in range(SUBSETS)},
+        nodules=NoduleCount(listed=len(annotations), usable=usable_nodules),
+        candidates=CandidateCount(
+            listed=len(candidates),
+            usable=int(usable_candidates.sum()),
+            positive=int(candidates["class"][usable_candidates].sum()),
+        ),
+        problems=[problem for problem in problems if problem not in mild],
+        warnings=mild,
+        notes=notes,
+    )
+
+
+def _row(
+    path: Path, uid: str, subset: int, header: CtHeader | None, problems: list[Problem]
+) -> dict[str, Any]:
+    row: dict[str, Any] = {"seriesuid": uid, "subset": subset, "path": str(path)}
+    if header is not None:
+        row |= dict(zip(("slices", "rows", "columns"), header.shape, strict=True))
+        for name in ("spacing", "origin", "direction"):
+            row[name] = " ".join(repr(float(v)) for v in getattr(header.grid, name).ravel())
+        row |= {"element_type": header.element_type, "bytes": header.raw_bytes}
+    row["status"] = "problem" if problems else "ok"
+    row["problem"] = "\n".join(map(str, problems)) or None
+    return row
+
+
+def _across_subsets(series: pd.DataFrame, expect: str) -> Iterator[Problem]:
+    if not len(series):
+        yield Problem("no-series", "data.root", "no CT was found in subset0 to subset9")
+    for uid, copies in series[series.duplicated("seriesuid", keep=False)].groupby("seriesuid"):
+        yield Problem("duplicate-series", str(uid), f"is there {len(copies)} times: {list(copies['path'])}")
+    known = subset_of()
+    for row in series.itertuples():
+        right = known.get(row.seriesuid)
+        if right is not None and right != row.subset:
+            yield Problem("wrong-subset", row.path, f"belongs in subset{right}")
+        elif right is None and expect == "luna16":
+            yield Problem("extra-series", row.path, "is not one of LUNA16's 888 series")
+    if expect == "luna16":
+        missing = pd.Series(known).drop(series["seriesuid"], errors="ignore")
+        for subset, uids in missing.groupby(missing):
+            names = ", ".join(uids.index[:3]) + (", ..." if len(uids) > 3 else "")
+            yield Problem("missing-series", f"subset{subset}", f"{len(uids)} series: {names}")
+
+
+def _points_problems(
+    name: str, table: pd.DataFrame, series: pd.DataFrame, usable: pd.DataFrame, notes: list[str]
+) -> Iterator[Problem]:
+    """Points whose series is unknown, or that lie outside their CT. A partial download is a note."""
+    unknown = table[~table["seriesuid"].isin(series["seriesuid"])]
+    of_luna16 = unknown["seriesuid"].isin(subset_of().keys())
+    if of_luna16.any():
+        count = unknown["seriesuid"][of_luna16].nunique()
+        notes.append(f"{name} covers {count} more LUNA16 series, which are not here")
+    if not of_luna16.all():
+        strange = unknown[~of_luna16]
+        uids = strange["seriesuid"].unique()
+        yield Problem(
+            "unknown-series", name,
+            f"{len(strange)} rows of {len(uids)} series without a CT, such as {uids[0]}",
+        )  # fmt: skip
+    away = outside_ct(locate(table, usable), table, usable)
+    if away.any():
+        first = table["seriesuid"][away].iloc[0]
+        yield Problem(
+            "outside-ct", name,
+            f"{int(away.sum())} points outside their CT ({lines_text(table.index[away])};"
+            f" the first is of {first})",
+        )  # fmt: skip
+
+
+def _count_problems(annotations: pd.DataFrame, candidates: pd.DataFrame) -> Iterator[Problem]:
+    if len(annotations) != facts()["annotations"]:
+        text = f"{len(annotations)} nodules, LUNA16 has {facts()['annotations']}"
+        yield Problem("count", "annotations", text)
+    known = {int(rows): positives for rows, positives in facts()["candidates"].items()}
+    positives = int(candidates["class"].sum())
+    if known.get(len(candidates)) != positives:
+        have = " or ".join(f"{rows} with {positive} of class 1" for rows, positive in known.items())
+        text = f"{len(candidates)} candidates with {positives} of class 1, LUNA16 has {have}"
+        yield Problem("count", "candidates", text)

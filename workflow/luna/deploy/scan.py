@@ -1,0 +1,107 @@
+"""Apply a trained model to a new scan."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from luna.base.arrays import FloatArray, HuArray, IntArray
+from luna.base.errors import UserError
+from luna.base.files import write_csv, write_text
+from luna.batches.dataset import LunaDataset
+from luna.batches.loaders import make_loader
+from luna.crops.sources import CtCrops
+from luna.data.tables import IRC, XYZ, read_table
+from luna.deploy.proposals import propose
+from luna.imaging.ct import Ct, read_ct
+from luna.imaging.geometry import irc_to_xyz, xyz_to_irc
+from luna.imaging.planes import LUNG_WINDOW_HU, three_planes
+from luna.model.file import ModelFile
+from luna.model.inference import predict
+from luna.pages.png import png
+from luna.pages.render import render
+from luna.scoring.froc import SUBMISSION_COLUMNS
+
+
+@dataclass(frozen=True)
+class ScanJob:
+    """A scan, which places to look at in it, and where the results go.
+
+    candidates: a table with coordX, coordY, coordZ in mm, and seriesuid of the scan; None proposes
+    up to `proposals` places. page: an HTML page with the `shown` most suspicious crops, or None.
+    """
+
+    scan: Path
+    model_file: Path
+    candidates: Path | None
+    out: Path
+    page: Path | None
+    proposals: int = 200
+    shown: int = 30
+
+
+def predict_scan(job: ScanJob, device: torch.device) -> pd.DataFrame:
+    """Write a LUNA16 submission of the scan, most suspicious first, and the page; return the table.
+
+    Raises UserError for a scan, model or table that cannot be read and for points outside the scan.
+    """
+    trained = ModelFile.load(job.model_file)
+    ct = read_ct(job.scan)
+    centers = propose(ct, job.proposals) if job.candidates is None else read_points(job.candidates, ct)
+    table = pd.DataFrame(irc_to_xyz(centers, ct.grid).round(4), columns=XYZ)
+    table.insert(0, "seriesuid", ct.series_uid)
+    table = table.assign(**dict(zip(IRC, centers.T, strict=True)))
+    crops: list[HuArray] = []
+    probabilities = np.empty(0)
+    if len(table):
+        dataset = LunaDataset(table.assign(**{"class": 0}), CtCrops(ct, centers, trained.crop_settings))
+        probabilities = _probabilities(trained, dataset, device)
+        order = np.argsort(-probabilities, kind="stable")
+        table = table.assign(probability=probabilities).iloc[order]
+        crops = [dataset.crop(index) for index in order[: job.shown]]
+    else:
+        table = table.assign(probability=probabilities)
+    write_csv(job.out, table[SUBMISSION_COLUMNS])
+    if job.page is not None:
+        write_text(job.page, _page(job, ct, table, crops, trained))
+    return table
+
+
+def read_points(path: Path, ct: Ct) -> IntArray:
+    """Voxels (n, 3) irc of a table's points in a CT; rows of other series are left out."""
+    table, problems = read_table(path, ["seriesuid", *XYZ])
+    table = table[table["seriesuid"] == ct.series_uid]
+    if not len(table) and not problems:
+        problems = [f"{path}: has no row whose seriesuid is {ct.series_uid}"]
+    centers = xyz_to_irc(table[XYZ].to_numpy(dtype=float).clip(-1e9, 1e9), ct.grid)
+    outside = ((centers < 0) | (centers >= ct.hu.shape)).any(axis=1)
+    problems += [f"{path}: line {line} lies outside the scan" for line in table.index[outside]]
+    if problems:
+        raise UserError("the candidates cannot be used", problems)
+    return centers
+
+
+def _probabilities(trained: ModelFile, dataset: LunaDataset, device: torch.device) -> FloatArray:
+    loader = make_loader(dataset, device, "threads", num_workers=2)
+    return predict(trained.network(device), loader, device, trained.recipe.precision).probabilities
+
+
+def _page(job: ScanJob, ct: Ct, table: pd.DataFrame, crops: list[HuArray], trained: ModelFile) -> str:
+    rows = table.head(job.shown).to_dict("records")
+    pictures = [
+        row | {"image": png(three_planes(crop)), "irc": [row[name] for name in IRC]}
+        for row, crop in zip(rows, crops, strict=True)
+    ]
+    origin = (
+        "proposed by a simple search for bright blobs in the lungs, which misses nodules"
+        if job.candidates is None
+        else f"read from {job.candidates.name}"
+    )
+    values = {
+        "series_uid": ct.series_uid, "shape": ct.hu.shape, "count": len(table), "origin": origin,
+        "pictures": pictures, "model": trained, "window": LUNG_WINDOW_HU,
+        "above": int((table["probability"] > trained.threshold).sum()),
+    }  # fmt: skip
+    return render("prediction.html.j2", values)

@@ -1,0 +1,1 @@
+"""Testing trained models and summarising all runs."""

@@ -1,0 +1,101 @@
+"""Test a trained model on its fold's held-out test series."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from luna.base.arrays import FloatArray, IntArray
+from luna.base.errors import UserError
+from luna.base.files import write_csv, write_record
+from luna.batches.dataset import LunaDataset
+from luna.batches.loaders import explain_dead_workers, make_loader
+from luna.config.evaluation import Scoring
+from luna.config.machine import Machine
+from luna.crops.sources import CropSource
+from luna.data.folds import split_rows, tested_series
+from luna.model.file import ModelFile
+from luna.model.inference import predict
+from luna.runtime.device import prepare_device
+from luna.scoring.assess import Truth, assess, match, predictions_table
+from luna.scoring.metrics import best_threshold
+from luna.scoring.records import Evaluation
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class EvaluationJob:
+    """A model, what it is tested against, and where the results go.
+
+    flips: average over mirror images; the threshold is then chosen anew on the validation set.
+    """
+
+    model_file: Path
+    annotations: pd.DataFrame
+    excluded: pd.DataFrame | None
+    scoring: Scoring
+    flips: bool
+    predictions_file: Path
+    evaluation_file: Path
+
+
+def evaluate(
+    job: EvaluationJob,
+    machine: Machine,
+    candidates: pd.DataFrame,
+    series: pd.DataFrame,
+    source: CropSource,
+) -> None:
+    """Write predictions.csv and evaluation.json of a model.
+
+    candidates and series: rows of candidates.csv and series.csv. The test set is that of the
+    model's fold; with the stride split, which has none, the validation set. Raises UserError when
+    the model was made for other crops.
+    """
+    trained = ModelFile.load(job.model_file)
+    if trained.crop != source.settings.crop:
+        raise UserError(
+            f"{job.model_file}: made for crops of {list(trained.crop)} voxels, the cache has"
+            f" {list(source.settings.crop)}; train it again or set cache.crop"
+        )
+    device = prepare_device(machine.device, machine.threads)
+    model = trained.network(device)
+    rows = split_rows(candidates, trained.fold, trained.split)
+    leaks = trained.split.method == "stride"
+    tested = rows.val if leaks else rows.tst
+
+    def predicted(chosen: IntArray) -> FloatArray:
+        # Every sample is needed once: nothing is gained by holding them on the device.
+        kind = "threads" if machine.loader in ("auto", "device") else machine.loader
+        loader = make_loader(LunaDataset(candidates, source, chosen), device, kind, machine.num_workers)
+        with explain_dead_workers():
+            return predict(model, loader, device, trained.recipe.precision, flips=job.flips).probabilities
+
+    predictions = predictions_table(candidates, tested, predicted(tested))
+    threshold = trained.threshold
+    if job.flips:
+        threshold = best_threshold(candidates["class"].to_numpy()[rows.val], predicted(rows.val))
+    uids = list(series["seriesuid"]) if leaks else tested_series(candidates, series, trained.fold)
+    matches = match(predictions, Truth(uids, job.annotations, job.excluded), job.scoring)
+    assessment = assess(predictions, matches, uids, np.full(len(uids), threshold), job.scoring)
+    evaluation = Evaluation(
+        **dict(assessment),
+        run=trained.run,
+        fold=trained.fold,
+        epoch=trained.epoch,
+        threshold=threshold,
+        split="val" if leaks else "tst",
+        leaks=leaks,
+        series_uids=uids,
+        device=str(device),
+        recipe=trained.recipe,
+        split_settings=trained.split,
+        seed=trained.seed,
+    )
+    write_csv(job.predictions_file, predictions)
+    write_record(job.evaluation_file, evaluation)
+    cpm = evaluation.froc.cpm
+    log.info("%s fold %d: CPM %s", trained.run, trained.fold, "not defined" if cpm is None else f"{cpm:.4f}")

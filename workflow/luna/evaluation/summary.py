@@ -1,0 +1,122 @@
+"""Summarise the results of all runs and folds."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from luna.base.files import read_record, write_csv, write_record
+from luna.config.evaluation import Scoring
+from luna.data.tables import read_stage_table
+from luna.scoring.assess import Truth, assess, compare_cpm, match
+from luna.scoring.froc import Matches
+from luna.scoring.metrics import COUNTS, NAMES
+from luna.scoring.records import Evaluation, RunSummary, Summary
+
+METRICS_COLUMNS = ["run", "fold", "epoch", "split", "samples_seen", *COUNTS, *NAMES]
+"""One row per run, fold, epoch and split: trn and val for every epoch, tst once for the best one."""
+
+
+@dataclass(frozen=True)
+class SummaryFiles:
+    """Where the summary goes."""
+
+    metrics: Path
+    table: Path
+    record: Path
+
+
+def summarise(
+    folders: Sequence[Path],
+    annotations: pd.DataFrame,
+    excluded: pd.DataFrame | None,
+    scoring: Scoring,
+    out: SummaryFiles,
+) -> None:
+    """Write metrics.csv, summary.csv and summary.json.
+
+    folders: one per run and fold, with history.csv, predictions.csv and evaluation.json. A run's folds
+    are joined before they are scored, as the challenge does.
+    """
+    histories, runs, matches = [], {}, {}
+    tested: dict[str, list[tuple[Evaluation, pd.DataFrame]]] = {}
+    for folder in folders:
+        evaluation = read_record(folder / "evaluation.json", Evaluation)
+        history = read_stage_table(folder / "history.csv")
+        histories.append(pd.concat([history, _test_row(evaluation, history)]))
+        predictions = read_stage_table(folder / "predictions.csv")
+        tested.setdefault(evaluation.run, []).append((evaluation, predictions))
+    for run, folds in tested.items():
+        runs[run], matches[run] = _joined(folds, annotations, excluded, scoring)
+    comparisons = [
+        compare_cpm((first, matches[first]), (second, matches[second]), scoring)
+        for first, second in combinations(runs, 2)
+    ]
+    write_csv(out.metrics, pd.concat(histories)[METRICS_COLUMNS])
+    write_csv(out.table, pd.DataFrame([_table_row(run, each) for run, each in runs.items()]))
+    write_record(out.record, Summary(runs=runs, comparisons=comparisons))
+
+
+def _test_row(evaluation: Evaluation, history: pd.DataFrame) -> pd.DataFrame:
+    """The test row of a fold; none where the split has no test set."""
+    if evaluation.split != "tst":
+        return history[:0]
+    seen = history.loc[history["epoch"] == evaluation.epoch, "samples_seen"]
+    row = {
+        "run": evaluation.run, "fold": evaluation.fold, "epoch": evaluation.epoch,
+        "split": evaluation.split, "samples_seen": int(seen.iloc[0]) if len(seen) else 0,
+    }  # fmt: skip
+    return pd.DataFrame([row | evaluation.figures])
+
+
+def _joined(
+    folds: list[tuple[Evaluation, pd.DataFrame]],
+    annotations: pd.DataFrame,
+    excluded: pd.DataFrame | None,
+    scoring: Scoring,
+) -> tuple[RunSummary, Matches]:
+    evaluations = [evaluation for evaluation, _ in folds]
+    threshold = {uid: evaluation.threshold for evaluation in evaluations for uid in evaluation.series_uids}
+    uids = list(threshold)
+    predictions = pd.concat(table for _, table in folds).drop_duplicates("id")
+    matches = match(predictions, Truth(uids, annotations, excluded), scoring)
+    assessment = assess(predictions, matches, uids, np.array(list(threshold.values())), scoring)
+    summary = RunSummary(
+        **dict(assessment),
+        folds=[evaluation.fold for evaluation in evaluations],
+        epochs=[evaluation.epoch for evaluation in evaluations],
+        thresholds=[evaluation.threshold for evaluation in evaluations],
+        leaks=any(evaluation.leaks for evaluation in evaluations),
+        series_uids=uids,
+        recipe=evaluations[0].recipe,
+        split_settings=evaluations[0].split_settings,
+        seed=evaluations[0].seed,
+    )
+    return summary, matches
+
+
+def _table_row(run: str, summary: RunSummary) -> dict[str, str | int | float | None]:
+    froc, chosen = summary.froc, summary.at_threshold["chosen"]
+    row: dict[str, str | int | float | None] = {
+        "run": run,
+        "folds": " ".join(map(str, summary.folds)),
+        "scans": froc.scans,
+        "nodules": froc.nodules,
+        "candidates": summary.figures["samples"],
+        "cpm": froc.cpm,
+        "cpm_lower": froc.cpm_lower,
+        "cpm_upper": froc.cpm_upper,
+    }
+    row |= {f"sensitivity_at_{rate}": value for rate, value in froc.sensitivity.items()}
+    for name, value in (
+        ("auc", summary.figures["auc"]), ("average_precision", summary.figures["average_precision"]),
+        ("precision", chosen.precision), ("recall", chosen.recall), ("f1", chosen.f1),
+        ("brier", summary.brier),
+    ):  # fmt: skip
+        lower, upper = summary.intervals[name]
+        row |= {name: value, f"{name}_lower": lower, f"{name}_upper": upper}
+    row["calibration_error"] = summary.calibration_error
+    return row | {name: summary.figures[name] for name in ("correct/all", "correct/neg", "correct/pos")}

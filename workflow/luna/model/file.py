@@ -1,0 +1,133 @@
+"""model.pt: the file that holds all that predicting needs. Reading one never runs code from it."""
+
+import zipfile
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from torch import Tensor, nn
+
+from luna.base.errors import UserError
+from luna.base.files import atomic_path
+from luna.config.cache import CropSettings
+from luna.config.recipe import Recipe
+from luna.config.split import SplitSettings
+from luna.model.build import build_model
+from luna.model.layers import CLASS_NAMES
+from luna.runtime.device import place
+
+FORMAT = 2
+
+Weights = dict[str, Tensor]
+
+
+class DamagedFileError(Exception):
+    """A file of tensors that is damaged, or that holds more than tensors and plain values."""
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """A trained model.
+
+    weights: of the best epoch. crop: voxels (index, row, column); clip: HU range of the input.
+    threshold: the probability above which a candidate is called a nodule. code and data: digests of
+    what it was trained by and with.
+    """
+
+    weights: Weights
+    crop: tuple[int, int, int]
+    clip: tuple[int, int]
+    threshold: float
+    epoch: int
+    run: str
+    fold: int
+    recipe: Recipe
+    split: SplitSettings
+    seed: int
+    code: str
+    data: str
+    class_names: tuple[str, ...] = CLASS_NAMES
+
+    @property
+    def crop_settings(self) -> CropSettings:
+        """How crops are cut for this model: without a margin, because nothing shifts them."""
+        return CropSettings(crop=self.crop, margin=(0, 0, 0), clip=self.clip)
+
+    def save(self, path: Path) -> None:
+        """Write model.pt, atomically: tensors and plain values only, so that it loads safely."""
+        content = {field.name: getattr(self, field.name) for field in fields(self)}
+        content |= {name: content[name].model_dump(mode="json") for name in ("recipe", "split")}
+        # Through a file object: given a path, torch writes the temporary name into the file.
+        with atomic_path(path) as temporary, temporary.open("wb") as file:
+            torch.save({"format": FORMAT, **content}, file)
+
+    @classmethod
+    def load(cls, path: Path) -> "ModelFile":
+        """Read model.pt. Raises UserError when the file is missing, damaged or of another version."""
+        try:
+            content = load_tensors(path)
+        except FileNotFoundError as error:
+            raise UserError(f"{path}: no such file; train a model first") from error
+        except DamagedFileError as error:
+            raise UserError(f"{path}: not a model file, or damaged; train the model again") from error
+        problem = UserError(f"{path}: not a model file of this version; train the model again")
+        if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
+            raise problem
+        try:
+            content["recipe"] = Recipe.model_validate(content["recipe"])
+            content["split"] = SplitSettings.model_validate(content["split"])
+            return cls(**content)
+        except (ValidationError, KeyError, TypeError) as error:
+            raise problem from error
+
+    def network(self, device: torch.device) -> nn.Module:
+        """The trained network on the device, ready to predict."""
+        model = build_model(self.recipe.model, self.crop)
+        model.load_state_dict(self.weights)
+        return place(model, device).eval()
+
+
+def load_tensors(path: Path) -> Any:
+    """What torch.save wrote, on the CPU.
+
+    Raises DamagedFileError, also for a single flipped bit, and FileNotFoundError.
+    """
+    try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                # torch does not look at the checksums that it writes.
+                if (member := archive.testzip()) is not None:
+                    raise DamagedFileError(f"{member} is damaged")
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (FileNotFoundError, DamagedFileError):
+        raise
+    except Exception as error:
+        # Damaged bytes can make the reader raise anything.
+        raise DamagedFileError(str(error).split("\n")[0]) from error
+
+
+def load_weights(model: nn.Module, path: Path) -> None:
+    """Load published weights strictly. Raises UserError that lists every name that does not fit."""
+    try:
+        state = load_tensors(path)
+    except (DamagedFileError, FileNotFoundError) as error:
+        raise UserError(f"{path}: no readable weights ({error})") from error
+    state = next((state[key] for key in ("weights", "model_state", "state_dict") if key in state), state)
+    own = model.state_dict()
+    problems = [f"missing: {name}" for name in own if name not in state]
+    problems += [f"unknown: {name}" for name in state if name not in own]
+    problems += [
+        f"{name}: shape {tuple(state[name].shape)}, the model has {tuple(own[name].shape)}"
+        for name in own
+        if name in state and state[name].shape != own[name].shape
+    ]
+    if problems:
+        raise UserError(f"{path}: the weights do not fit the model", problems)
+    model.load_state_dict(state)
+
+
+def copied(weights: Weights) -> Weights:
+    """A copy of some weights on the CPU."""
+    return {name: value.detach().to("cpu", copy=True) for name, value in weights.items()}

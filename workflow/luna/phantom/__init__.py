@@ -1,0 +1,1 @@
+"""The embedded data set: chests with nodules, drawn from a seed."""

@@ -1,0 +1,1 @@
+"""The report page: results read, findings in words, plots."""

@@ -1,0 +1,126 @@
+"""What stands out in the results, in plain sentences."""
+
+import numpy as np
+import pandas as pd
+
+from luna.config.recipe import Recipe
+from luna.config.section import values_of
+from luna.report.results import Results
+from luna.scoring.records import Comparison, RunSummary
+
+_FEW_NODULES = 20
+
+
+def findings(results: Results) -> list[tuple[str, str]]:
+    """What stands out, as (`warning` or `note`, sentence)."""
+    found: list[tuple[str, str]] = []
+    for run, summary in results.runs.items():
+        found += [("warning", text) for text in _run_warnings(run, summary)]
+        if turn := _turning_point(results.metrics, run):
+            found.append(("note", turn))
+    found += _few_nodules(results.runs)
+    found += [("note", text) for text in _comparison_sentences(results.summary.comparisons)]
+    split = results.listing.patients_in_two_subsets
+    for patient, uids in split.items():
+        subsets = " and ".join(map(str, sorted(uids.values())))
+        found.append(
+            ("warning", f"Leak: patient {patient} has series in subsets {subsets}, so in some fold the"
+             " patient is on both sides. Set split.keep_patients_together to prevent it.")
+        )  # fmt: skip
+    verification = results.verification
+    for level, kind, problems in (
+        ("problem", "warning", verification.problems), ("warning", "note", verification.warnings),
+    ):  # fmt: skip
+        if problems:
+            count = f"{len(problems)} {level}{'s' if len(problems) > 1 else ''}"
+            first = f"{problems[0].where}: {problems[0].text}"
+            found.append((kind, f"Verification found {count} in the data, the first: {first}."))
+    return found
+
+
+def recipe_differences(recipes: dict[str, Recipe]) -> dict[str, dict[str, str]]:
+    """The recipes' keys that are not the same in every run: key -> run -> value as text."""
+    values = {
+        run: {
+            key: " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+            for key, value in values_of(recipe).items()
+        }
+        for run, recipe in recipes.items()
+    }
+    keys = list(next(iter(values.values())))
+    return {
+        key: {run: values[run][key] for run in values}
+        for key in keys
+        if len({values[run][key] for run in values}) > 1 or len(values) == 1
+    }
+
+
+def _run_warnings(run: str, summary: RunSummary) -> list[str]:
+    half, values = summary.at_threshold["half"], summary.figures
+    correct = values["correct/all"] or 0
+    warnings = [f"{run}: {reason}." for reason in summary.why_undefined]
+    if half.true_positives + half.false_positives == 0:
+        warnings.append(
+            f"{run} predicts 'not a nodule' for everything. It is {correct:.1f} % correct and finds"
+            f" none of the {values['count_pos']} candidates that are nodules: with so few nodules"
+            " among the candidates, 'correct' says nothing."
+        )
+    elif correct > 95 and (half.recall or 0) < 0.1 and values["count_pos"]:
+        warnings.append(
+            f"{run} is {correct:.1f} % correct but recognises only"
+            f" {half.true_positives} of {values['count_pos']} nodule candidates."
+        )
+    if summary.leaks:
+        warnings.append(
+            f"{run}: split method stride puts the same CT, even the same nodule, on both sides and has"
+            " no test set. All its results are optimistic."
+        )
+    return warnings
+
+
+def _few_nodules(runs: dict[str, RunSummary]) -> list[tuple[str, str]]:
+    fewest = min(summary.figures["count_pos"] or 0 for summary in runs.values())
+    if not 0 < fewest < _FEW_NODULES:
+        return []
+    text = f"Only {fewest} of the test's candidates are nodules: look at the intervals before the values."
+    return [("warning", text)]
+
+
+def _turning_point(metrics: pd.DataFrame, run: str) -> str | None:
+    """A sentence where the validation loss rose again by a fifth while training went on falling."""
+    rows = metrics[(metrics["run"] == run)]
+    loss = {
+        split: rows[rows["split"] == split].groupby("epoch")["loss/all"].mean() for split in ("trn", "val")
+    }
+    if len(loss["val"]) < 4 or loss["val"].isna().any():
+        return None
+    lowest = int(loss["val"].idxmin())
+    rises = loss["val"].iloc[-3:].mean() > 1.2 * loss["val"].min()
+    falls = loss["trn"].iloc[-1] < loss["trn"].get(lowest, np.inf)
+    if not (rises and falls and lowest < loss["val"].index[-1]):
+        return None
+    return (
+        f"{run}: the validation loss was lowest in epoch {lowest} and rose afterwards, while the"
+        " training loss went on falling: it overfits from there on."
+    )
+
+
+def _comparison_sentences(comparisons: list[Comparison]) -> list[str]:
+    sentences = []
+    for each in comparisons:
+        if each.lower is None or each.upper is None or each.difference is None:
+            continue
+        better, worse = each.first, each.second
+        difference, lower, upper = each.difference, each.lower, each.upper
+        if difference < 0:
+            better, worse = worse, better
+            difference, lower, upper = -difference, -upper, -lower
+        interval = f"{difference:.3f} (95 % interval {lower:.3f} to {upper:.3f})"
+        if lower > 0:
+            sentences.append(f"{better} is better than {worse}: its CPM is higher by {interval}.")
+        else:
+            sentences.append(
+                f"{better} and {worse} cannot be told apart: their CPM differs by {interval},"
+                " which includes 0."
+            )
+    return sentences

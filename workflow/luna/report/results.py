@@ -1,0 +1,94 @@
+"""The stages' files, read for the report."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from luna.base.files import read_record
+from luna.data.records import Listing, Verification
+from luna.data.tables import read_annotations, read_stage_table
+from luna.scoring.records import Evaluation, RunSummary, Summary
+
+
+class StageCost(NamedTuple):
+    """The jobs of a stage: their number, their seconds together, their highest memory in MB."""
+
+    stage: str
+    jobs: int
+    seconds: float
+    mb: float
+
+
+@dataclass(frozen=True)
+class Results:
+    """Everything that the report is made of: the stages' files, read."""
+
+    verification: Verification
+    listing: Listing
+    summary: Summary
+    metrics: pd.DataFrame
+    candidates: pd.DataFrame
+    series: pd.DataFrame
+    annotations: pd.DataFrame
+    predictions: dict[str, pd.DataFrame]
+    stages: list[StageCost]
+
+    @property
+    def runs(self) -> dict[str, RunSummary]:
+        """The runs by name, best CPM first."""
+        return dict(sorted(self.summary.runs.items(), key=lambda item: -(item[1].froc.cpm or -1.0)))
+
+
+@dataclass(frozen=True)
+class ResultFiles:
+    """Where the stages' files are. folders: one per run and fold."""
+
+    verification: Path
+    listing: Path
+    summary: Path
+    metrics: Path
+    candidates: Path
+    series: Path
+    annotations: Path
+    folders: list[Path]
+    benchmarks: Path
+
+
+def read_results(files: ResultFiles) -> Results:
+    """Read the workflow's results. Raises UserError for a file that is missing."""
+    return Results(
+        verification=read_record(files.verification, Verification),
+        listing=read_record(files.listing, Listing),
+        summary=read_record(files.summary, Summary),
+        metrics=pd.read_csv(files.metrics),
+        candidates=read_stage_table(files.candidates),
+        series=read_stage_table(files.series),
+        annotations=read_annotations(files.annotations)[0],
+        predictions=read_predictions(files.folders),
+        stages=_stage_costs(files.benchmarks),
+    )
+
+
+def read_predictions(folders: list[Path]) -> dict[str, pd.DataFrame]:
+    """The predictions of each run, those of its folds joined."""
+    of_run: dict[str, list[pd.DataFrame]] = {}
+    for folder in folders:
+        run = read_record(folder / "evaluation.json", Evaluation).run
+        of_run.setdefault(run, []).append(read_stage_table(folder / "predictions.csv"))
+    return {run: pd.concat(tables).drop_duplicates("id") for run, tables in of_run.items()}
+
+
+def _stage_costs(folder: Path) -> list[StageCost]:
+    """The cost of each stage from Snakemake's benchmark files."""
+    rows = []
+    for path in sorted(folder.glob("*.tsv")):
+        table = pd.read_csv(path, sep="\t", na_values="-")
+        stage = path.stem.split("_subset")[0]
+        rows.append({"stage": stage, "seconds": table["s"].sum(), "mb": table["max_rss"].max()})
+    if not rows:
+        return []
+    grouped = pd.DataFrame(rows).groupby("stage", sort=False)
+    table = grouped.agg(jobs=("seconds", "size"), seconds=("seconds", "sum"), mb=("mb", "max"))
+    return [StageCost(*row) for row in table.fillna(0).reset_index().itertuples(index=False)]

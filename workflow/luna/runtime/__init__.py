@@ -1,0 +1,1 @@
+"""The machine a program runs on: cores, GPUs, the device, several processes."""

@@ -1,0 +1,54 @@
+"""The device that computes, and the arithmetic it is fastest with."""
+
+import contextlib
+
+import torch
+from torch import nn
+
+from luna.base.errors import UserError
+from luna.runtime.cores import keep_freed_memory, usable_threads
+from luna.runtime.gpus import claim_gpu
+
+
+def prepare_device(wanted: str, threads: int) -> torch.device:
+    """The device for `auto`, `cpu` or `cuda`, set up: threads, allocator, determinism.
+
+    A GPU is claimed for this process, see luna.gpus; CUDA_VISIBLE_DEVICES says which may be.
+    Raises UserError when `cuda` is wanted and there is no usable GPU.
+    """
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise UserError("device is cuda, but torch sees no GPU; set training.device to auto or cpu")
+    torch.set_num_threads(usable_threads(threads))
+    torch.backends.cudnn.deterministic = True
+    if wanted == "cpu" or not torch.cuda.is_available():
+        keep_freed_memory()
+        return torch.device("cpu")
+    names = [
+        str(torch.cuda.get_device_properties(number).uuid) for number in range(torch.cuda.device_count())
+    ]
+    device = torch.device("cuda", claim_gpu(names))
+    torch.cuda.set_device(device)
+    return device
+
+
+def uses_bf16(device: torch.device, precision: str) -> bool:
+    """Whether layers compute in bf16: as `precision` says, with `auto` where hardware gains by it."""
+    if precision != "auto":
+        return precision == "bf16"
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    cpu = torch.cpu.get_capabilities()
+    # On Intel's cores without AMX the bf16 instructions are half as fast as float32's (measured: a matrix
+    # product 200 against 350 GFLOP/s, a training step 60 against 94 samples/s); AMD's are twice as fast.
+    has_fast_avx512 = cpu.get("avx512_bf16", False) and "Intel" not in cpu.get("cpu_name", "")
+    return bool(cpu.get("amx_bf16", False) or has_fast_avx512)
+
+
+def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager[None]:
+    """A context in which layers compute in the recipe's precision; weights stay float32."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=uses_bf16(device, precision))
+
+
+def place(model: nn.Module, device: torch.device) -> nn.Module:
+    """The model on the device, in the memory format 3-D convolutions are fastest with."""
+    return model.to(device=device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]

@@ -1,0 +1,1 @@
+"""From predictions to figures: metrics, the official FROC, confidence intervals."""

@@ -1,0 +1,189 @@
+"""Everything that is computed from a set of predictions."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.metrics import brier_score_loss, confusion_matrix
+
+from luna.base.arrays import FloatArray, IntArray
+from luna.config.evaluation import Scoring
+from luna.data.tables import XYZ
+from luna.scoring.bootstrap import Resampling, bootstrap_weights, interval, ratio
+from luna.scoring.froc import RATES, Froc, Matches, match_marks, score
+from luna.scoring.metrics import compute_metrics, precision_recall_f1
+from luna.scoring.records import (
+    Assessment,
+    AtThreshold,
+    CalibrationBin,
+    Comparison,
+    Interval,
+    SizeBand,
+)
+
+PREDICTION_COLUMNS = ["seriesuid", *XYZ, "probability", "class", "diameter_mm", "id"]
+"""A LUNA16 submission with three more columns."""
+SIZE_BANDS_MM = ((0, 6), (6, 10), (10, 20), (20, np.inf))
+SIZE_RATE = 1.0
+"""False positives per scan at which the nodules found are counted by size."""
+_CALIBRATION_BINS = 10
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What predictions are scored against: the series that count, their nodules, excluded findings."""
+
+    series_uids: list[str]
+    annotations: pd.DataFrame
+    excluded: pd.DataFrame | None = None
+
+
+def predictions_table(candidates: pd.DataFrame, rows: IntArray, probabilities: FloatArray) -> pd.DataFrame:
+    """PREDICTION_COLUMNS for some rows of candidates.csv."""
+    return candidates.iloc[rows].assign(probability=probabilities)[PREDICTION_COLUMNS]
+
+
+def match(predictions: pd.DataFrame, truth: Truth, scoring: Scoring) -> Matches:
+    """The predictions as marks, matched to the nodules."""
+    return match_marks(predictions, truth.annotations, truth.series_uids, truth.excluded, scoring.max_marks)
+
+
+def assess(
+    predictions: pd.DataFrame,
+    matches: Matches,
+    series_uids: list[str],
+    thresholds: FloatArray,
+    scoring: Scoring,
+) -> Assessment:
+    """Assess predictions (PREDICTION_COLUMNS) that `match` matched.
+
+    thresholds: for each of the series the one that was chosen on validation in its fold.
+    """
+    labels = predictions["class"].to_numpy(dtype=np.int64)
+    probabilities = predictions["probability"].to_numpy(dtype=float)
+    resampling = Resampling(predictions, series_uids, scoring)
+    chosen = thresholds[resampling.series]
+    bins = calibration(labels, probabilities)
+    return Assessment(
+        figures=compute_metrics(labels, probabilities, cross_entropy(labels, probabilities)),
+        at_threshold={
+            "half": at_threshold(labels, probabilities, 0.5),
+            "chosen": at_threshold(labels, probabilities, chosen),
+        },
+        brier=float(brier_score_loss(labels, probabilities)) if len(labels) else None,
+        calibration_error=calibration_error(bins),
+        calibration=bins,
+        froc=score(matches, scoring.bootstrap, scoring.seed),
+        by_size=by_size(matches, scoring),
+        why_undefined=reasons(labels, matches),
+        intervals=resampling.intervals(chosen),
+    )
+
+
+def cross_entropy(labels: IntArray, probabilities: FloatArray) -> FloatArray:
+    """The loss of each sample, (n,), from its label and its probability of a nodule."""
+    of_label = np.where(labels == 1, probabilities, 1 - probabilities)
+    return -np.log(np.clip(of_label, np.finfo(np.float32).tiny, 1))
+
+
+def at_threshold(labels: IntArray, probabilities: FloatArray, threshold: float | FloatArray) -> AtThreshold:
+    """Precision, recall, F1 and the confusion counts of 'probability above threshold'."""
+    matrix = confusion_matrix(labels, probabilities > threshold, labels=[0, 1])
+    true_negatives, false_positives, false_negatives, true_positives = map(int, matrix.ravel())
+    rates = precision_recall_f1(labels, probabilities, threshold)
+    return AtThreshold(
+        precision=rates["precision"], recall=rates["recall"], f1=rates["f1"],
+        true_negatives=true_negatives, false_positives=false_positives,
+        false_negatives=false_negatives, true_positives=true_positives,
+    )  # fmt: skip
+
+
+def calibration(labels: IntArray, probabilities: FloatArray) -> list[CalibrationBin]:
+    """The ten equal bins of probability, those that hold samples."""
+    bins = np.minimum((probabilities * _CALIBRATION_BINS).astype(int), _CALIBRATION_BINS - 1)
+    return [
+        CalibrationBin(
+            samples=int((bins == number).sum()),
+            probability=float(probabilities[bins == number].mean()),
+            nodules=float(labels[bins == number].mean()),
+        )
+        for number in np.unique(bins)
+    ]
+
+
+def calibration_error(bins: list[CalibrationBin]) -> float | None:
+    """Expected calibration error: mean distance of probability and share of nodules, by samples."""
+    total = sum(each.samples for each in bins)
+    if not total:
+        return None
+    return sum(each.samples * abs(each.probability - each.nodules) for each in bins) / total
+
+
+def by_size(matches: Matches, scoring: Scoring, rate: float = SIZE_RATE) -> list[SizeBand]:
+    """Share of the nodules found in each band of diameter, at `rate` false positives per scan.
+
+    At a threshold of its own, a run that predicts a nodule everywhere would look best.
+    """
+    allowed = int(rate * matches.scans)
+    false = np.sort(matches.false_scores)[::-1]
+    threshold = false[allowed] if len(false) > allowed else -np.inf
+    found = matches.found & (np.nan_to_num(matches.nodule_scores, nan=-np.inf) > threshold)
+    weights = bootstrap_weights(matches.scans, scoring.bootstrap, scoring.seed)
+    bands = []
+    for low, high in SIZE_BANDS_MM:
+        inside = (matches.nodule_diameters >= low) & (matches.nodule_diameters < high)
+        nodules, hits = (
+            np.bincount(matches.nodule_series[chosen], minlength=matches.scans)
+            for chosen in (inside, inside & found)
+        )
+        lower, upper = _share_interval(weights @ hits, weights @ nodules)
+        bands.append(
+            SizeBand(
+                band=f"under {high} mm" if low == 0 else _band_name(low, high),
+                nodules=int(nodules.sum()),
+                found=int(hits.sum()),
+                sensitivity=float(hits.sum() / nodules.sum()) if nodules.sum() else None,
+                lower=lower,
+                upper=upper,
+            )
+        )
+    return bands
+
+
+def reasons(labels: IntArray, matches: Matches) -> list[str]:
+    """Why some values are not defined, in words."""
+    found = []
+    if not (labels == 1).any():
+        found.append("no candidate is a nodule: recall, AUC and average precision are not defined")
+    if not (labels == 0).any():
+        found.append("every candidate is a nodule: AUC is not defined")
+    if matches.nodules == 0:
+        found.append("the series hold no nodule: sensitivity, FROC and CPM are not defined")
+    return found
+
+
+def compare_cpm(first: tuple[str, Matches], second: tuple[str, Matches], scoring: Scoring) -> Comparison:
+    """Two runs, (name, matches), compared by a paired bootstrap over series."""
+    names = {"first": first[0], "second": second[0]}
+    if first[1].nodules == 0:
+        return Comparison(**names, difference=None, lower=None, upper=None, won=None)
+    curves = [Froc(matches) for _, matches in (first, second)]
+    point = [curve.sensitivity(RATES).mean() for curve in curves]
+    weights = bootstrap_weights(first[1].scans, scoring.bootstrap, scoring.seed)
+    resampled = np.array(
+        [[curve.sensitivity(RATES, row).mean() for curve in curves] for row in weights]
+    ).reshape(-1, 2)
+    difference = resampled[:, 0] - resampled[:, 1]
+    _, lower, upper = interval(difference)
+    defined = difference[~np.isnan(difference)]
+    won = float((defined > 0).mean() + (defined == 0).mean() / 2) if len(defined) else None
+    return Comparison(**names, difference=float(point[0] - point[1]), lower=lower, upper=upper, won=won)
+
+
+def _share_interval(part: npt.NDArray[np.int64], whole: npt.NDArray[np.int64]) -> Interval:
+    return interval(ratio(part, whole))[1:]
+
+
+def _band_name(low: float, high: float) -> str:
+    return f"{low} mm and more" if np.isinf(high) else f"{low} to {high} mm"

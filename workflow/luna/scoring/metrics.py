@@ -1,0 +1,100 @@
+"""Metrics of a classifier; undefined ones are None, never NaN."""
+
+import warnings
+
+import numpy as np
+from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
+
+from luna.base.arrays import FloatArray, IntArray
+
+Metrics = dict[str, float | None]
+"""Values by name; None where a metric is not defined."""
+
+CLASSES = ("all", "neg", "pos")
+NAMES = [
+    *(f"{kind}/{name}" for kind in ("loss", "correct") for name in CLASSES),
+    "precision", "recall", "f1", "auc", "average_precision",
+]  # fmt: skip
+"""Names of the metrics: the same in logs, TensorBoard tags and CSV columns."""
+COUNTS = ["samples", *(f"{kind}_{name}" for name in ("neg", "pos") for kind in ("count", "correct"))]
+SMALLER_IS_BETTER = {"loss/all", "loss/neg", "loss/pos"}
+
+
+def compute_metrics(
+    labels: IntArray, probabilities: FloatArray, losses: FloatArray, threshold: float = 0.5
+) -> Metrics:
+    """NAMES and COUNTS for samples, all (n,): label 0 or 1, probability of a nodule, loss.
+
+    correct/* are per cent. A probability that is not a number counts as wrong, whatever the label.
+    """
+    positive = labels == 1
+    finite = np.isfinite(probabilities)
+    predicted = probabilities > threshold
+    correct = (predicted == positive) & finite
+    values: Metrics = {"samples": len(labels)}
+    for name, members in (("all", np.ones_like(positive)), ("neg", ~positive), ("pos", positive)):
+        count = int(members.sum())
+        if name != "all":
+            values |= {f"count_{name}": count, f"correct_{name}": int(correct[members].sum())}
+        values[f"loss/{name}"] = _finite(losses[members].mean()) if count else None
+        values[f"correct/{name}"] = 100 * float(correct[members].mean()) if count else None
+    values |= precision_recall_f1(labels, probabilities, threshold)
+    return values | ranking(labels, probabilities)
+
+
+def precision_recall_f1(
+    labels: IntArray, probabilities: FloatArray, threshold: float | FloatArray
+) -> Metrics:
+    """Precision, recall and F1 of 'probability above threshold'.
+
+    Precision is None where nothing is predicted to be a nodule, recall where there is none, F1
+    where neither happens.
+    """
+    positive, predicted = labels == 1, probabilities > threshold
+    hits = int((positive & predicted).sum())
+    n_predicted, n_positive = int(predicted.sum()), int(positive.sum())
+    return {
+        "precision": hits / n_predicted if n_predicted else None,
+        "recall": hits / n_positive if n_positive else None,
+        "f1": 2 * hits / (n_predicted + n_positive) if n_predicted + n_positive else None,
+    }
+
+
+def ranking(labels: IntArray, probabilities: FloatArray) -> Metrics:
+    """Area under the ROC curve and average precision; None unless both classes are present."""
+    both = 0 < int((labels == 1).sum()) < len(labels)
+    if not both or not np.isfinite(probabilities).all():
+        return {"auc": None, "average_precision": None}
+    return {
+        "auc": float(roc_auc_score(labels, probabilities)),
+        "average_precision": float(average_precision_score(labels, probabilities)),
+    }
+
+
+def best_threshold(labels: IntArray, probabilities: FloatArray) -> float:
+    """The threshold with the highest F1 for 'probability above it'; 0.5 where F1 is undefined.
+
+    It lies midway between two scores, so that it does not depend on the last digit of one.
+    """
+    if not (labels == 1).any() or not np.isfinite(probabilities).all():
+        return 0.5
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        precision, recall, scores = precision_recall_curve(labels, probabilities)
+    f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
+    best = int(np.argmax(f1[:-1]))
+    below = scores[best - 1] if best else -1e-6
+    return float((scores[best] + below) / 2)
+
+
+def is_better(value: float | None, best: float | None, name: str) -> bool:
+    """Whether a metric beats the best so far; a defined one beats an undefined one."""
+    if value is None:
+        return False
+    if best is None:
+        return True
+    return value < best if name in SMALLER_IS_BETTER else value > best
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

@@ -1,0 +1,152 @@
+"""What evaluation.json and summary.json hold.
+
+A value that is not defined is None. Intervals are (lower, upper) bounds of 95 %.
+"""
+
+from pydantic import BaseModel, ConfigDict
+
+from luna.config.recipe import Recipe
+from luna.config.split import SplitSettings
+
+Value = int | float | None
+Interval = tuple[float | None, float | None]
+VERSION = 1
+
+
+class Record(BaseModel):
+    """A part of a file of results."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class AtThreshold(Record):
+    """Precision, recall, F1 and the confusion counts of 'probability above a threshold'."""
+
+    precision: float | None
+    recall: float | None
+    f1: float | None
+    true_negatives: int
+    false_positives: int
+    false_negatives: int
+    true_positives: int
+
+
+class CalibrationBin(Record):
+    """The samples in one bin of probability: how many, their mean probability, the share of nodules."""
+
+    samples: int
+    probability: float
+    nodules: float
+
+
+class SizeBand(Record):
+    """The nodules in a band of diameter, and how many of them were found."""
+
+    band: str
+    nodules: int
+    found: int
+    sensitivity: float | None
+    lower: float | None
+    upper: float | None
+
+
+class FrocCurve(Record):
+    """The points of a FROC curve, from no mark at all on; thresholds are marks' probabilities."""
+
+    false_positives_per_scan: list[float]
+    sensitivity: list[float]
+    threshold: list[float | None]
+
+
+class FrocScore(Record):
+    """The official score. Keys of the sensitivities are the rates as text, "0.125" to "8"."""
+
+    cpm: float | None
+    sensitivity: dict[str, float | None]
+    sensitivity_mean: dict[str, float | None]
+    sensitivity_lower: dict[str, float | None]
+    sensitivity_upper: dict[str, float | None]
+    cpm_mean: float | None
+    cpm_lower: float | None
+    cpm_upper: float | None
+    true_positives: int
+    false_positives: int
+    false_negatives: int
+    ignored_excluded: int
+    ignored_double: int
+    nodules: int
+    scans: int
+    marks_after_cap: int
+    curve: FrocCurve
+    why_undefined: str | None
+
+
+class Assessment(Record):
+    """Everything computed from a set of predictions.
+
+    figures: the metrics of metrics.csv, at threshold 0.5. at_threshold: at 0.5 ("half") and at the
+    threshold chosen on validation ("chosen"). why_undefined: reasons, in words, for what is None.
+    """
+
+    figures: dict[str, Value]
+    at_threshold: dict[str, AtThreshold]
+    brier: float | None
+    calibration_error: float | None
+    calibration: list[CalibrationBin]
+    froc: FrocScore
+    by_size: list[SizeBand]
+    why_undefined: list[str]
+    intervals: dict[str, Interval]
+
+
+class Evaluation(Assessment):
+    """The test of one model on its fold: evaluation.json.
+
+    split: "tst", or "val" where the split has no test set. leaks: whether candidates of one CT are
+    on both sides.
+    """
+
+    version: int = VERSION
+    run: str
+    fold: int
+    epoch: int
+    threshold: float
+    split: str
+    leaks: bool
+    series_uids: list[str]
+    device: str
+    recipe: Recipe
+    split_settings: SplitSettings
+    seed: int
+
+
+class RunSummary(Assessment):
+    """A run over all its folds."""
+
+    folds: list[int]
+    epochs: list[int]
+    thresholds: list[float]
+    leaks: bool
+    series_uids: list[str]
+    recipe: Recipe
+    split_settings: SplitSettings
+    seed: int
+
+
+class Comparison(Record):
+    """CPM of the first run less that of the second, and the share of resamples that the first won."""
+
+    first: str
+    second: str
+    difference: float | None
+    lower: float | None
+    upper: float | None
+    won: float | None
+
+
+class Summary(Record):
+    """All runs and their comparisons: summary.json."""
+
+    version: int = VERSION
+    runs: dict[str, RunSummary]
+    comparisons: list[Comparison]

@@ -1,0 +1,53 @@
+"""Read the tables of the official scoring: submissions, findings, lists of series."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from luna.base.errors import UserError
+from luna.data.tables import ANNOTATION_COLUMNS, read_table
+from luna.scoring.froc import SUBMISSION_COLUMNS
+
+
+def read_submission(path: Path, listed: list[str] | None = None) -> pd.DataFrame:
+    """Marks: seriesuid, xyz in mm, probability. Raises UserError with all that is wrong.
+
+    With `listed`, a submission none of whose series is listed is refused.
+    """
+    table = _whole(path, SUBMISSION_COLUMNS)
+    if listed is not None and len(table) and not table["seriesuid"].isin(listed).any():
+        raise UserError(
+            f"{path}: none of its series is in the list of series; the first is {table['seriesuid'].iloc[0]}"
+        )
+    return table
+
+
+def read_findings(path: Path, may_repeat: bool = False) -> pd.DataFrame:
+    """Nodules or excluded findings: seriesuid, xyz and diameter_mm; a diameter may be negative.
+
+    The challenge's excluded findings stand in their table several times, which changes nothing.
+    """
+    return _whole(path, ANNOTATION_COLUMNS, may_repeat)
+
+
+def read_series_uids(path: Path) -> list[str]:
+    """The listed series: one uid a line, with or without the header `seriesuid`."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read ({error})") from error
+    uids = [line.strip().strip('"') for line in lines if line.strip()]
+    uids = [uid for uid in uids if uid != "seriesuid"]
+    repeated = sorted({uid for uid in uids if uids.count(uid) > 1}) if len(set(uids)) < len(uids) else []
+    if repeated:
+        raise UserError(f"{path}: series are listed twice", repeated)
+    if not uids:
+        raise UserError(f"{path}: lists no series")
+    return uids
+
+
+def _whole(path: Path, columns: list[str], may_repeat: bool = False) -> pd.DataFrame:
+    table, problems = read_table(path, columns, may_repeat)
+    if problems:
+        raise UserError("the table cannot be scored", problems)
+    return table

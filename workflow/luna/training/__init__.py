@@ -1,0 +1,1 @@
+"""Training a model: the loop, and what it keeps, saves and logs."""

@@ -1,0 +1,129 @@
+"""Train a model by a recipe: the book's loop, which may be interrupted at any step."""
+
+import logging
+
+import pandas as pd
+import torch.nn.functional as functional
+from torch import nn
+
+from luna.base.arrays import FloatArray, HuArray
+from luna.batches.augment import Augmenter
+from luna.batches.dataset import LunaDataset
+from luna.batches.epoch import Epoch
+from luna.batches.loaders import explain_dead_workers
+from luna.config.machine import Logs, Machine
+from luna.crops.sources import CropSource
+from luna.data.folds import split_rows
+from luna.model.inference import channels_last, predict
+from luna.runtime.cores import usable_threads
+from luna.runtime.device import autocast, prepare_device
+from luna.runtime.team import join_team, leave_team, team_size
+from luna.scoring.metrics import best_threshold
+from luna.training.failures import check_losses, explain_lack_of_memory
+from luna.training.history import metrics_of
+from luna.training.job import TrainingJob
+from luna.training.optim import weighted_loss
+from luna.training.results import write_results
+from luna.training.setup import Setup, set_up
+
+log = logging.getLogger(__name__)
+
+WORST_SHOWN = 6
+
+
+def train(
+    job: TrainingJob, machine: Machine, logs: Logs, candidates: pd.DataFrame, source: CropSource
+) -> None:
+    """Train, and write model.pt and history.csv; go on where an interrupted training stopped.
+
+    candidates: rows of candidates.csv. Raises UserError for a fold without samples, a loss that is
+    not finite (naming the candidates) or too little memory.
+    """
+    rows = split_rows(candidates, job.fold, job.split)
+    training_set = LunaDataset(candidates, source, rows.trn)
+    validation_set = LunaDataset(candidates, source, rows.val)
+    device = prepare_device(machine.device, usable_threads(machine.threads) // team_size())
+    log.info(
+        "%s fold %d on %s: %d training samples (%d nodules), %d for validation (%d nodules)",
+        job.run, job.fold, device, len(training_set), training_set.labels.sum(),
+        len(validation_set), validation_set.labels.sum(),
+    )  # fmt: skip
+    team = join_team(device)
+    with explain_lack_of_memory(job.recipe.batch_size, device), explain_dead_workers():
+        setup = set_up(job, machine, logs, device, team, training_set, validation_set)
+        fit(setup)
+    if team.is_first:
+        write_results(job, setup.state, source.settings, setup.data)
+    leave_team()
+
+
+def fit(setup: Setup) -> None:
+    """Train the epochs that are left."""
+    job, device, team, state = setup.job, setup.device, setup.team, setup.state
+    recipe, training_set = job.recipe, setup.training.dataset
+    while state.epoch < recipe.epochs and not state.is_stalled(recipe.early_stopping):
+        epoch = Epoch(state.epoch + 1, training_set.labels, recipe, job.seed, team)
+        augment = Augmenter(recipe.augmentation, training_set.source.settings.crop, job.seed, epoch, device)
+        state.begin_epoch(len(epoch.order))
+        setup.network.train()
+        for batch, position in epoch.load(setup.training, state.step, f"{job.run} fold {job.fold}"):
+            crops = augment(batch.crops, position)
+            state.optimizer.zero_grad(set_to_none=True)
+            with autocast(device, recipe.precision):
+                logits, _ = setup.network(channels_last(crops))
+            losses = functional.cross_entropy(logits.float(), batch.labels, reduction="none")
+            weighted_loss(losses, batch.labels, recipe, team).backward()
+            if recipe.gradient_clip > 0:
+                nn.utils.clip_grad_norm_(state.model.parameters(), recipe.gradient_clip)
+            state.optimizer.step()
+            state.schedule.step()
+            state.record_step(position, logits, losses)
+            # The clocks of a team would not agree: it saves only at the end of an epoch.
+            if team.size == 1 and setup.checkpoints.is_due():
+                check_losses(state.outcome[1], epoch, training_set.rows)
+                save_checkpoint(setup)
+        team.sum(state.outcome)
+        check_losses(state.outcome[1], epoch, training_set.rows)
+        probabilities, losses_on_host = state.end_epoch()
+        setup.history.add("trn", state, epoch.labels, probabilities, losses_on_host)
+        validate(setup)
+        save_checkpoint(setup)
+    setup.logs.write_recipe(recipe, metrics_of(state.history, state.best.epoch, "val"))
+    setup.logs.close()
+
+
+def validate(setup: Setup) -> None:
+    """Evaluate the epoch on the validation set; keep its weights if it is the best so far."""
+    recipe, state, labels = setup.job.recipe, setup.state, setup.validation.dataset.labels
+    predictions = predict(state.model, setup.validation, setup.device, recipe.precision, team=setup.team)
+    setup.logs.write_worst(
+        state.samples_seen, worst_crops(setup.validation.dataset, predictions.probabilities)
+    )
+    row = setup.history.add("val", state, labels, *predictions)
+    metric: str = recipe.select
+    if row[metric] is None:
+        log.warning("%s is not defined on the validation set; loss/all chooses the best epoch", metric)
+        metric = "loss/all"
+    value = row[metric]
+    threshold = best_threshold(labels, predictions.probabilities)
+    state.keep_if_best(None if value is None else float(value), metric, threshold)
+
+
+def worst_crops(dataset: LunaDataset, probabilities: FloatArray) -> dict[str, list[HuArray]]:
+    """Crops of the negatives with the highest and the positives with the lowest probability."""
+    order = probabilities.argsort(kind="stable")
+    labels = dataset.labels[order]
+    chosen = {"false_positive": order[labels == 0][::-1], "missed_nodule": order[labels == 1]}
+    return {
+        kind: [dataset.crop(index) for index in indices[:WORST_SHOWN]] for kind, indices in chosen.items()
+    }
+
+
+def save_checkpoint(setup: Setup) -> None:
+    """Write a checkpoint, from the first process only.
+
+    Weights that are not finite are never saved: the next step's loss, which is not finite either,
+    then stops the training, and the last good state is kept.
+    """
+    if setup.team.is_first and setup.state.is_finite():
+        setup.checkpoints.save(setup.state.state_dict())

@@ -1,0 +1,98 @@
+"""Everything a training needs before its first step."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from luna.base.digests import digest, file_checksum
+from luna.batches.dataset import LunaDataset
+from luna.batches.epoch import Epoch
+from luna.batches.loaders import Loader, make_loader
+from luna.config.machine import Logs, Machine
+from luna.model.build import build_model
+from luna.model.file import load_weights
+from luna.model.parallel import share
+from luna.runtime.device import place
+from luna.runtime.team import Team
+from luna.training.checkpoints import Checkpoints
+from luna.training.history import History
+from luna.training.job import TrainingJob
+from luna.training.optim import build_optimizer, build_schedule
+from luna.training.state import TrainingState
+from luna.training.tensorboard import TensorBoardLogs
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Setup:
+    """A training that is ready to start or to go on.
+
+    network: the model as the team trains it; state.model holds the same weights. data: digest of
+    the training samples.
+    """
+
+    job: TrainingJob
+    device: torch.device
+    team: Team
+    training: Loader
+    validation: Loader
+    network: nn.Module
+    state: TrainingState
+    checkpoints: Checkpoints
+    history: History
+    logs: TensorBoardLogs
+    data: str
+
+
+def set_up(
+    job: TrainingJob,
+    machine: Machine,
+    logs: Logs,
+    device: torch.device,
+    team: Team,
+    training_set: LunaDataset,
+    validation_set: LunaDataset,
+) -> Setup:
+    """Build model, optimizer and loaders; go on from a checkpoint if there is one of this very job."""
+    recipe = job.recipe
+    torch.manual_seed(job.seed)
+    model = build_model(recipe.model, training_set.source.settings.crop)
+    if recipe.init_weights:
+        load_weights(model, Path(recipe.init_weights))
+    place(model, device)
+    network = share(model, device, team)
+    first = Epoch(1, training_set.labels, recipe, job.seed, team)
+    optimizer = build_optimizer(model, recipe)
+    state = TrainingState(model, optimizer, build_schedule(optimizer, recipe, len(first.batches)), device)
+    data = digest([training_set.source.digest, training_set.rows.tolist()])
+    checkpoints = Checkpoints(job.state_folder, _keys(job, data, device), logs.checkpoint_minutes)
+    if (saved := checkpoints.load()) is not None:
+        state.load_state_dict(saved)
+        log.info("resuming after epoch %d, step %d", state.epoch, state.step)
+    team.wait()
+    training, validation = (
+        make_loader(dataset, device, machine.loader, machine.num_workers // team.size)
+        for dataset in (training_set, validation_set)
+    )
+    tensorboard = TensorBoardLogs(logs if team.is_first else Logs(), job.run, job.fold)
+    return Setup(
+        job, device, team, training, validation, network, state, checkpoints,
+        History(job.run, job.fold, tensorboard), tensorboard, data,
+    )  # fmt: skip
+
+
+def _keys(job: TrainingJob, data: str, device: torch.device) -> dict[str, str]:
+    """Digests of everything that a training's state depends on, by what it is."""
+    weights = job.recipe.init_weights
+    return {
+        "the recipe": digest([job.recipe.model_dump(mode="json"), job.split.model_dump(mode="json")]),
+        "the seed": digest(job.seed),
+        "the code": digest(job.code),
+        "the data": data,
+        "the initial weights": file_checksum(weights) if weights else "",
+        "the kind of device": device.type,
+    }

@@ -1,0 +1,104 @@
+"""Everything that changes while a training runs, and that a checkpoint keeps."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from luna.base.arrays import FloatArray
+from luna.batches.epoch import Position
+from luna.model.file import Weights, copied
+from luna.scoring.metrics import is_better
+
+Row = dict[str, str | int | float | None]
+"""A row of history.csv."""
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best epoch so far: its number, its value of the metric that chooses, and its threshold."""
+
+    epoch: int = 0
+    value: float | None = None
+    threshold: float = 0.5
+
+
+class TrainingState:
+    """Weights, optimizer and schedule, how far the training has come, and the best epoch.
+
+    epoch: how many are finished. step: how many steps of the next one are done. outcome: of each
+    sample of the epoch under way its probability of a nodule and its loss, float32 (2, n), on the
+    device.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        schedule: torch.optim.lr_scheduler.LRScheduler,
+        device: torch.device,
+    ) -> None:
+        self.model, self.optimizer, self.schedule = model, optimizer, schedule
+        self.epoch, self.step, self.samples_seen = 0, 0, 0
+        self.outcome = torch.empty((2, 0), device=device)
+        self.history: list[Row] = []
+        self.best = Best()
+        self.best_weights: Weights = copied(model.state_dict())
+
+    def begin_epoch(self, samples: int) -> None:
+        """Make room for an epoch's outcome, unless an interrupted epoch goes on."""
+        if self.step == 0:
+            self.outcome = torch.zeros((2, samples), device=self.outcome.device)
+
+    def record_step(self, position: Position, logits: Tensor, losses: Tensor) -> None:
+        """Keep what a step gave for its samples: logits (n, 2) and losses (n,), still on the device."""
+        self.outcome[0, position.part] = logits.detach().float().softmax(1)[:, 1]
+        self.outcome[1, position.part] = losses.detach()
+        self.step += 1
+
+    def end_epoch(self) -> tuple[FloatArray, FloatArray]:
+        """Count the epoch as finished; the probabilities and losses of its samples, on the host."""
+        probabilities, losses = self.outcome.double().cpu().numpy()
+        self.epoch, self.step = self.epoch + 1, 0
+        self.samples_seen += len(losses)
+        return probabilities, losses
+
+    def keep_if_best(self, value: float | None, metric: str, threshold: float) -> None:
+        """Keep the weights of the epoch just finished if it is the best so far."""
+        if is_better(value, self.best.value, metric):
+            self.best = Best(self.epoch, value, threshold)
+            self.best_weights = copied(self.model.state_dict())
+
+    def is_stalled(self, patience: int) -> bool:
+        """Whether early stopping ends the training: no better epoch for `patience` epochs; 0 never does."""
+        return patience > 0 and self.epoch - max(self.best.epoch, 1) >= patience
+
+    def is_finite(self) -> bool:
+        """Whether all weights are finite."""
+        return all(bool(weights.isfinite().all()) for weights in self.model.parameters())
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that is needed to go on from here, as tensors and plain values."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "epoch": self.epoch,
+            "step": self.step,
+            "samples_seen": self.samples_seen,
+            "outcome": self.outcome,
+            "history": self.history,
+            "best": asdict(self.best),
+            "best_weights": self.best_weights,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a state that `state_dict` gave."""
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        self.epoch, self.step, self.samples_seen = state["epoch"], state["step"], state["samples_seen"]
+        self.outcome = state["outcome"].to(self.outcome.device)
+        self.history, self.best_weights = state["history"], state["best_weights"]
+        self.best = Best(**state["best"])
