@@ -29,6 +29,7 @@ lint: .venv/installed  ## Check style, types and the workflow's own lint
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile workflow/rules
 	$(BIN)/mypy
+	PYTHONPATH=workflow $(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/snakemake --lint
 
 format: .venv/installed  ## Format the code

@@ -11,10 +11,10 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from luna.batches.dataset import LunaDataset
-from luna.batches.epoch import batches_of
-from luna.batches.loaders import make_loader
+from luna.batches.loaders import batches_of, make_loader
+from luna.config.cache import CropSettings
 from luna.crops.cache import crop_file
-from luna.crops.cut import CropSettings, cut_block
+from luna.crops.cut import cut_block
 from luna.crops.file import write_crops
 from luna.crops.sources import CachedCrops
 from luna.data.tables import IRC
@@ -22,7 +22,7 @@ from luna.imaging.ct import read_ct
 from luna.runtime.cores import keep_freed_memory
 from measure import Row, Scan, build_cache, cpu_seconds, in_a_process, seconds
 
-BARE, DEFAULT = CropSettings(), CropSettings(margin=(1, 2, 2))
+BARE, DEFAULT = CropSettings(margin=(0, 0, 0)), CropSettings()
 BATCH = 32
 
 
@@ -48,7 +48,7 @@ def building(scan: Scan) -> Iterator[Row]:
 def reading(scan: Scan) -> Iterator[Row]:
     """Crops a second from the page cache, against copying as many bytes within memory."""
     for codec in ("lz4", "none"):
-        settings = CropSettings(codec=codec)
+        settings = CropSettings(margin=(0, 0, 0), codec=codec)
         source = CachedCrops(scan.candidates, build_cache(scan, f"read-{codec}", settings), settings)
         limit = _copies_per_second(settings)
         ordered = np.arange(len(scan.candidates))

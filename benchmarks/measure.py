@@ -14,14 +14,15 @@ import numpy as np
 import pandas as pd
 
 from luna.base.files import write_csv
+from luna.config.cache import CropSettings
+from luna.config.phantom import PhantomSettings
 from luna.crops.cache import cache_series_crops
-from luna.crops.cut import CropSettings
 from luna.data.candidates import list_candidates
 from luna.data.verify import verify_dataset, verify_subset
 from luna.imaging.ct import read_ct
 from luna.imaging.geometry import irc_to_xyz
 from luna.imaging.metaimage import write_mhd
-from luna.phantom.dataset import PhantomSettings, make_phantom
+from luna.phantom.dataset import make_phantom
 from luna.phantom.uids import phantom_series_uid
 
 
@@ -97,7 +98,7 @@ def make_scan(folder: Path, ct_file: Path | None, candidates: int, small: bool) 
     uid = phantom_series_uid(0, 0)
     if ct_file is None:
         size, slices = (96, 40) if small else (512, 250)
-        make_phantom(root, PhantomSettings(series=1, size=size, slices=slices, candidates=candidates))
+        make_phantom(root, PhantomSettings(series=1, size=size, slices=slices, candidates=candidates), seed=0)
     else:
         ct = read_ct(ct_file)
         write_mhd(root / "subset0" / f"{uid}.mhd", ct.hu, ct.grid)

@@ -1,9 +1,11 @@
 """Training steps: each option on and off, and a whole epoch with its data."""
 
+import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as functional
 from torch import Tensor
@@ -12,20 +14,25 @@ from torch.utils.flop_counter import FlopCounterMode
 from luna.base.arrays import IntArray
 from luna.batches.dataset import LunaDataset
 from luna.batches.loaders import Batch, Loader
-from luna.config.tree import complete_recipe, default_section
-from luna.crops.cut import CropSettings
+from luna.config.cache import CropSettings
+from luna.config.machine import Logs, Machine
+from luna.config.recipe import NetworkSettings, Recipe
+from luna.config.split import SplitSettings
 from luna.crops.sources import CachedCrops
 from luna.model.build import build_model
 from luna.model.luna import LunaModel
 from luna.runtime.cores import keep_freed_memory
 from luna.runtime.device import prepare_device, uses_bf16
-from luna.training.loop import Machine, Training, TrainingJob
+from luna.runtime.team import ALONE
+from luna.training.job import TrainingJob
+from luna.training.loop import fit
+from luna.training.setup import set_up
 from measure import Row, Scan, build_cache, in_a_process
 
 BATCH = 32
 BOOK_SAMPLES_PER_SECOND = 22.9
 """The book's own program on 2 such cores, data included."""
-AUGMENTED = {
+AUGMENTED: dict[str, Any] = {
     "balance": 1,
     "augmentation": {"flip": 0.5, "shift": 1, "scale": 0.05, "rotate": 30, "noise": 15},
 }
@@ -85,14 +92,14 @@ def _limits() -> Iterator[Row]:
 
 
 def _flops_of_a_sample() -> float:
-    model = build_model(complete_recipe({})["model"], (32, 48, 48))
+    model = build_model(NetworkSettings(), (32, 48, 48))
     with FlopCounterMode(display=False) as counter:
         _chapter_layers(model, torch.zeros(2, 1, 32, 48, 48)).sum().backward()
     return counter.get_total_flops() / 2
 
 
 def _matrix_speed(dtype: torch.dtype) -> float:
-    """Floating-point operations a second, a multiplication and an addition being two."""
+    """Floating-point operations per second; a multiplication and an addition are two."""
     left, right = (torch.ones(size, 1024, dtype=dtype, device=_device()) for size in (4096, 1024))
     count = 20
     return 2 * 4096 * 1024 * 1024 * count / _time_of(lambda: left @ right.T, count)
@@ -117,7 +124,7 @@ def gpu(small: bool) -> Iterator[Row]:
 
 def epoch(scan: Scan, small: bool) -> Iterator[Row]:
     """A whole epoch, data included, by the workflow's own training."""
-    build_cache(scan, "train", CropSettings.from_config(default_section("cache")))
+    build_cache(scan, "train", CropSettings())
     for name, recipe in (("chapter 11's recipe", {}), ("with balance and augmentation", AUGMENTED)):
         samples = 96 if small else 620
         (speed, waiting), _, peak = in_a_process(_epoch_speed, scan, recipe, samples)
@@ -137,8 +144,7 @@ def _chapter_layers(model: LunaModel, crops: Tensor) -> Tensor:
     features = functional.batch_norm(
         crops, None, None, model.tail_batchnorm.weight, model.tail_batchnorm.bias, training=True
     )
-    for name in model.blocks:
-        block = getattr(model, name)
+    for block in model.blocks:
         features = block.maxpool(block.relu2(block.conv2(block.relu1(block.conv1(features)))))
     return model.head_linear(features.reshape(len(crops), -1))
 
@@ -151,7 +157,7 @@ def _stepper(options: dict[str, bool]) -> Callable[[Tensor, Tensor], None]:
         keep_freed_memory()
     torch.backends.cudnn.benchmark = options.get("autotune", False)
     layout = torch.channels_last_3d if options.get("channels_last") else torch.contiguous_format
-    model = build_model(complete_recipe({})["model"], (32, 48, 48)).to(device, memory_format=layout)
+    model = build_model(NetworkSettings(), (32, 48, 48)).to(device, memory_format=layout)
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.99, fused=options.get("fused", True))
     forward = torch.compile(model) if options.get("compiled") else model
 
@@ -205,38 +211,49 @@ def _time_of(step: Callable[[], Any], count: int) -> float:
     return time.perf_counter() - start
 
 
-def _epoch_speed(scan: Scan, recipe: dict[str, object], samples: int) -> tuple[float, float]:
+def _epoch_speed(scan: Scan, recipe: dict[str, Any], samples: int) -> tuple[float, float]:
     """Samples a second of an epoch, and the share of its time in which the model waits for data."""
     device = prepare_device("auto", 64)
-    settings = CropSettings.from_config(default_section("cache"))
-    source = CachedCrops(scan.candidates, scan.folder / "train", settings)
+    source = CachedCrops(scan.candidates, scan.folder / "train", CropSettings())
     dataset = LunaDataset(scan.candidates, source)
     out = scan.folder / "out"
+    two_epochs = Recipe.model_validate(recipe | {"samples_per_epoch": samples, "epochs": 2})
     job = TrainingJob(
-        "benchmark", 0, complete_recipe(recipe | {"samples_per_epoch": samples}), {}, 0, "", out / "model.pt",
-        out / "history.csv", out / "state",
-    )  # fmt: skip
-    training = Training(job, Machine(), device, dataset, dataset)
-    training.train_epoch(1)
-    training.loader = watched = _WatchedLoader(training.loader)
-    start = time.perf_counter()
-    training.train_epoch(2)
-    took = time.perf_counter() - start
-    return samples / took, watched.waited / took
+        "benchmark",
+        0,
+        two_epochs,
+        SplitSettings(),
+        0,
+        "",
+        out / "model.pt",
+        out / "history.csv",
+        out / "state",
+    )
+    shutil.rmtree(job.state_folder, ignore_errors=True)
+    few = LunaDataset(scan.candidates, source, np.arange(2))
+    setup = set_up(job, Machine(), Logs(), device, ALONE, dataset, few)
+    setup.training = watched = _WatchedLoader(setup.training)
+    fit(setup)
+    took = watched.took[-1]
+    return samples / took, watched.waited[-1] / took
 
 
 class _WatchedLoader:
-    """A loader that adds up the time its user waits for a batch."""
+    """A loader that times each pass, and how long its user waits for batches in it, in seconds."""
 
     def __init__(self, loader: Loader) -> None:
-        self.dataset, self._loader, self.waited = loader.dataset, loader, 0.0
+        self.dataset, self._loader = loader.dataset, loader
+        self.took: list[float] = []
+        self.waited: list[float] = []
 
     def load(self, batches: Sequence[IntArray]) -> Iterator[Batch]:
-        loaded = self._loader.load(batches)
+        loaded, waited, began = self._loader.load(batches), 0.0, time.perf_counter()
         while True:
             start = time.perf_counter()
             batch = next(loaded, None)
-            self.waited += time.perf_counter() - start
+            waited += time.perf_counter() - start
             if batch is None:
+                self.took.append(time.perf_counter() - began)
+                self.waited.append(waited)
                 return
             yield batch

@@ -79,9 +79,9 @@ def jobs_in(done: subprocess.CompletedProcess[str]) -> list[str]:
 
 _MESSAGES = {
     "Making the phantom data set": "phantom",
-    "Judging the data set": "verify",
+    "Verifying the data set": "verify",
     "Listing the candidates": "candidates",
-    "Bringing the figures together": "metrics",
+    "Summarising results": "metrics",
     "Writing the report": "report",
 }
 

@@ -42,11 +42,10 @@ def wait_for_job(workflow: Workflow, program: str, snakemake: subprocess.Popen[b
     raise AssertionError(f"{program} never ran:\n" + (workflow.folder / "output.txt").read_text())
 
 
-STAGES = {
-    "phantom": "make_phantom", "verify_subset": "verify_data", "candidates": "list_candidates",
-    "cache_subset": "cache_crops", "train": "train", "evaluate": "evaluate", "metrics": "summarise",
-    "report": "report",
-}  # fmt: skip
+STAGES = [
+    "phantom", "verify_subset", "verify", "candidates", "cache_subset", "train", "evaluate", "metrics",
+    "report",
+]  # fmt: skip
 SIGNALS = (signal.SIGKILL, signal.SIGTERM)
 EVERY = [(rule, number) for rule in STAGES for number in SIGNALS]
 
@@ -64,7 +63,7 @@ def stages(*usual: tuple[str, signal.Signals]) -> pytest.MarkDecorator:
 def test_a_killed_job(done: Workflow, rule: str, number: signal.Signals) -> None:
     before = done.contents()
     snakemake = start(done, "--forcerun", rule)
-    os.kill(wait_for_job(done, STAGES[rule], snakemake), number)
+    os.kill(wait_for_job(done, rule, snakemake), number)
     assert snakemake.wait() != 0
     done.run()
     assert done.contents() == before
@@ -76,7 +75,7 @@ def test_snakemake_itself_killed(done: Workflow, rule: str, number: signal.Signa
     """After SIGKILL the folder stays locked, and the message says what to type."""
     before = done.contents()
     snakemake = start(done, "--forcerun", rule)
-    wait_for_job(done, STAGES[rule], snakemake)
+    wait_for_job(done, rule, snakemake)
     if number == signal.SIGKILL:
         # The machine's crash: nothing of the session lives on.
         os.killpg(snakemake.pid, number)
@@ -138,12 +137,12 @@ def test_a_damaged_cache_file(done: Workflow, damage: Callable[[bytes], bytes]) 
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_checkpoint(done: Workflow, damage: Callable[[bytes], bytes]) -> None:
-    """It is set aside; training goes on from the one before, or from the beginning."""
+    """It is renamed; training goes on from the one before, or from the beginning."""
     before = done.contents()
     checkpoint = done.result("runs/first/fold0/state/checkpoint.pt")
     checkpoint.write_bytes(damage(checkpoint.read_bytes()))
     done.run("--forcerun", "train")
-    assert "it is set aside as checkpoint.damaged" in done.result("logs/train_first_fold0.log").read_text()
+    assert "it was renamed to checkpoint.damaged" in done.result("logs/train_first_fold0.log").read_text()
     assert done.contents() == before
 
 

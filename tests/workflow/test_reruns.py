@@ -80,12 +80,12 @@ def report_code(workflow: Workflow) -> None:
 
 
 def new_module_of_the_report(workflow: Workflow) -> None:
-    (workflow.folder / "workflow/luna/extra.py").write_text("VALUE = 1\n")
+    (workflow.folder / "workflow/luna/report/extra.py").write_text("VALUE = 1\n")
     edit(
         workflow,
         "workflow/luna/report/page.py",
         "import numpy as np",
-        "import luna.extra\nimport numpy as np",
+        "import luna.report.extra\nimport numpy as np",
     )
 
 

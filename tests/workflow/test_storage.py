@@ -68,7 +68,7 @@ def test_the_whole_chain(workflow: Workflow, finished_with_files: Workflow, buck
         ("s3://nowhere/luna", "cache", "all", "s3://nowhere/luna/subset0: cannot be listed"),
         (f"s3://{BUCKET}/empty", "cache", "all", f"s3://{BUCKET}/empty: no folder subset0 to subset9"),
         (f"s3://{BUCKET}/luna", "none", "all", "cache.source: none reads the CTs in training too"),
-        (f"s3://{BUCKET}/luna", "cache", "results/download.json", "a download goes into a folder"),
+        (f"s3://{BUCKET}/luna", "cache", "results/download.json", "a download needs a folder"),
     ],
 )
 def test_what_cannot_be_is_told(

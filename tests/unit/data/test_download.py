@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import download_data
+import download as download_program
 import numpy as np
 import pytest
 
@@ -106,7 +106,7 @@ def test_a_data_set_over_broken_connections(server: Server, tmp_path: Path) -> N
     """Resumed, not begun again; archives go when unpacked; a second call asks for the records only."""
     server.breaks = 4
     arguments = ["--records", server.record, "--root", str(tmp_path), "--manifest", f"{tmp_path}/m.json"]
-    download_data.main(arguments)
+    download_program.main(arguments)
     assert (tmp_path / "subset0" / "1.2.raw").read_bytes() == LARGE
     assert (tmp_path / "subset0" / "1.2.mhd").read_bytes() == b"header"
     assert (tmp_path / "annotations.csv").read_bytes() == server.files["annotations.csv"]
@@ -115,7 +115,7 @@ def test_a_data_set_over_broken_connections(server: Server, tmp_path: Path) -> N
     assert not list(tmp_path.glob("*.part")) and not list(tmp_path.glob(".*.part"))
     assert server.sent < len(server.files["subset0.zip"]) + 10_000, "no byte came twice"
     before = server.sent
-    download_data.main(arguments)
+    download_program.main(arguments)
     assert server.sent - before < 2_000
 
 
@@ -171,14 +171,14 @@ def test_given_up_with_what_arrived_kept(server: Server, tmp_path: Path) -> None
 def test_mistakes_are_named(server: Server, tmp_path: Path) -> None:
     arguments = ["--root", str(tmp_path), "--records"]
     with pytest.raises(UserError, match="no readable record"):
-        download_data.main([*arguments, server.record + "0"])
+        download_program.main([*arguments, server.record + "0"])
     with pytest.raises(UserError, match=r"no file of .* matches x\*"):
-        download_data.main([*arguments, server.record, "--files", "x*"])
+        download_program.main([*arguments, server.record, "--files", "x*"])
     with pytest.raises(UserError, match="check the address"):
         download(RemoteFile("a", server.record.replace("api", "no"), 3), tmp_path)
     server.changes = {"key": "../subset0.zip"}
     with pytest.raises(UserError, match="is no file name"):
-        download_data.main([*arguments, server.record])
+        download_program.main([*arguments, server.record])
 
 
 @pytest.mark.parametrize("name", ["../out.txt", "/tmp/out.txt", "a/../../out.txt"])

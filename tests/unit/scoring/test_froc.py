@@ -146,7 +146,7 @@ def test_no_nodules_is_not_defined_and_says_why() -> None:
     assert result.cpm is None
     assert result.sensitivity_lower["1"] is None
     assert "no nodule" in result.why_undefined
-    json.dumps(result, allow_nan=False)
+    json.dumps(result.model_dump(mode="json"), allow_nan=False)
 
 
 def brute_force(matches: Matches, rate: float) -> float:

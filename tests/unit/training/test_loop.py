@@ -158,7 +158,7 @@ def stopped_before_the_end(prepared: Prepared, folder: Path, monkeypatch: pytest
 @pytest.mark.parametrize(
     ("changes", "what"),
     [
-        ({"recipe": recipe_with(learning_rate=0.01)}, "the recipe"),
+        ({"recipe": {"learning_rate": 0.01}}, "the recipe"),
         ({"code": "new"}, "the code"),
         ({"seed": 1}, "the seed"),
     ],

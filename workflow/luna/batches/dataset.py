@@ -1,5 +1,6 @@
 """Candidates as samples."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -7,7 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, get_worker_info
 
 from luna.base.arrays import HuArray, IntArray
 from luna.base.errors import UserError
@@ -64,19 +65,11 @@ class LunaDataset(Dataset[Sample]):
         """One sample."""
         return self.__getitems__([index])[0]
 
-    def __getitems__(self, indices: Sequence[int]) -> list[Sample]:
+    def __getitems__(self, indices: Sequence[int]) -> "Samples":
         """Several samples, whose crops share one block of memory; torch's DataLoader asks for these."""
-        crops = torch.empty((len(indices), 1, *self.source.settings.block), dtype=torch.int16)
+        crops = _empty_crops((len(indices), 1, *self.source.settings.block))
         self.read_into(np.asarray(indices), crops[:, 0].numpy())
-        return [
-            (
-                crop,
-                torch.tensor(self.labels[index]),
-                self.series_uids[index],
-                torch.from_numpy(self.centers_irc[index]),
-            )
-            for crop, index in zip(crops, indices, strict=True)
-        ]
+        return Samples(self, indices, crops)
 
     def crop(self, index: int) -> HuArray:
         """A sample's crop without its margin, int16."""
@@ -89,6 +82,37 @@ class LunaDataset(Dataset[Sample]):
         """Fill out[k] with the crop of sample indices[k]."""
         for row, crop in zip(self.rows[indices], out, strict=True):
             self.source.read(int(row), crop)
+
+
+class Samples(list[Sample]):
+    """Samples whose crops are one block of memory, int16 (n, 1, *block)."""
+
+    def __init__(self, dataset: LunaDataset, indices: Sequence[int], crops: Tensor) -> None:
+        self.crops = crops
+        super().__init__(
+            (
+                crop,
+                torch.tensor(dataset.labels[index]),
+                dataset.series_uids[index],
+                torch.from_numpy(dataset.centers_irc[index]),
+            )
+            for crop, index in zip(crops, indices, strict=True)
+        )
+
+
+def crops_of(samples: list[Sample]) -> Tensor:
+    """The crops of a batch, int16 (n, *block): a `collate_fn` that copies nothing."""
+    assert isinstance(samples, Samples)
+    return samples.crops[:, 0]
+
+
+def _empty_crops(shape: tuple[int, ...]) -> Tensor:
+    """Room for crops, int16; in a worker process of torch's DataLoader in shared memory, which the
+    process that trains reads without another copy."""
+    if get_worker_info() is None:
+        return torch.empty(shape, dtype=torch.int16)
+    storage = torch.UntypedStorage._new_shared(2 * math.prod(shape))
+    return torch.empty(0, dtype=torch.int16).set_(storage, 0, shape)  # type: ignore[call-overload]
 
 
 def _sort_order(candidates: pd.DataFrame, sortby: str | None, seed: int) -> IntArray:

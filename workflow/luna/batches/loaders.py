@@ -3,30 +3,26 @@
 import contextlib
 import errno
 import logging
-import shutil
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Sampler
 
 from luna.base.arrays import IntArray
 from luna.base.errors import UserError
-from luna.batches.dataset import LunaDataset
-from luna.runtime.cores import usable_threads
+from luna.batches.dataset import LunaDataset, crops_of
+from luna.runtime.cores import keep_freed_memory, usable_threads
 
 log = logging.getLogger(__name__)
 _CROPS_PER_TASK = 8
 _BATCHES_AHEAD = 3
 _SHARE_OF_DEVICE = 0.6
 _STORE_BATCH = 512
-_SHARED_MEMORY = Path("/dev/shm")
-_BATCHES_OF_A_WORKER = 4
 _SECONDS_TO_WAIT = 600
 
 
@@ -80,7 +76,7 @@ def explain_dead_workers() -> Iterator[None]:
         raise _dead_worker() from error
 
 
-def _dead_worker(why: str = "perhaps for want of memory or of shared memory (/dev/shm)") -> UserError:
+def _dead_worker(why: str = "perhaps out of memory or of shared memory (/dev/shm)") -> UserError:
     return UserError(
         f"a loader's worker process died or cannot work, {why};"
         " set training.loader to threads, which needs no processes, or lower training.num_workers"
@@ -148,33 +144,29 @@ class ThreadLoader:
 
 
 class WorkerLoader:
-    """torch's DataLoader; its worker processes stay from epoch to epoch."""
+    """torch's DataLoader, as the chapter uses it; its worker processes stay from epoch to epoch."""
 
     def __init__(self, dataset: LunaDataset, device: torch.device, workers: int) -> None:
-        self.dataset, self.device, self.workers = dataset, device, workers
+        self.dataset, self.device = dataset, device
         self._order = _Order()
-        # Its own generator: drawing the workers' seeds must not move the training's random numbers.
         self._loader = DataLoader(
-            _WholeBatches(dataset), sampler=self._order, batch_size=None, num_workers=workers,
-            pin_memory=device.type == "cuda", persistent_workers=workers > 0,
-            prefetch_factor=_BATCHES_OF_A_WORKER if workers else None, generator=torch.Generator(),
-            timeout=_SECONDS_TO_WAIT if workers else 0,
+            dataset, batch_sampler=self._order, collate_fn=crops_of, num_workers=workers,
+            worker_init_fn=_start_worker, pin_memory=device.type == "cuda",
+            persistent_workers=workers > 0, timeout=_SECONDS_TO_WAIT if workers else 0,
+            # Its own: drawing the workers' seeds must not change the training's random numbers.
+            generator=torch.Generator(),
         )  # fmt: skip
 
     def load(self, batches: Sequence[IntArray]) -> Iterator[Batch]:
-        """The batches of samples with these indices, one after the other.
-
-        Raises UserError when the shared memory cannot hold the batches that are read ahead.
-        """
-        self._check_shared_memory(batches)
+        """The batches of samples with these indices, one after the other."""
         self._order.batches = batches
         try:
-            for crops, labels in self._loader:
-                yield Batch(
-                    crops.to(self.device, non_blocking=True), labels.to(self.device, non_blocking=True)
-                )
+            # Labels are taken here: each further tensor from a worker costs a file in shared memory.
+            for indices, crops in zip(batches, self._loader, strict=True):
+                labels = torch.from_numpy(self.dataset.labels[indices])
+                yield Batch(*(each.to(self.device, non_blocking=True) for each in (crops, labels)))
         except UserError as error:
-            # torch packs the worker's traceback in front of the message.
+            # torch puts the worker's traceback in front of the message.
             raise UserError(str(error).rpartition("UserError: ")[2].strip()) from error
         except OSError as error:
             # Shared memory so small that not even the workers' locks fit.
@@ -182,18 +174,9 @@ class WorkerLoader:
                 raise _dead_worker() from error
             raise
 
-    def _check_shared_memory(self, batches: Sequence[IntArray]) -> None:
-        """A worker that finds no room drops its batch without a word, and training would wait for ever."""
-        if not self.workers or not _SHARED_MEMORY.is_dir():
-            return
-        largest = max(map(len, batches), default=0) * self.dataset.source.settings.block_bytes
-        needed = largest * min(len(batches), self.workers * _BATCHES_OF_A_WORKER + 1)
-        free = shutil.disk_usage(_SHARED_MEMORY).free
-        if needed > free:
-            raise _dead_worker(
-                f"because {_SHARED_MEMORY} has {free / 1e6:.1f} MB free and the batches that are read ahead"
-                f" take {needed / 1e6:.1f} MB"
-            )
+
+def _start_worker(number: int) -> None:
+    keep_freed_memory()
 
 
 class DeviceLoader:
@@ -229,27 +212,17 @@ class DeviceLoader:
             yield Batch(self._crops[chosen], self._labels[chosen])
 
 
-class _Order(Sampler[IntArray]):
+class _Order(Sampler[list[int]]):
     """The batches' indices, set anew for every pass."""
 
     def __init__(self) -> None:
         self.batches: Sequence[IntArray] = []
 
-    def __iter__(self) -> Iterator[IntArray]:
-        return iter(self.batches)
+    def __iter__(self) -> Iterator[list[int]]:
+        return (batch.tolist() for batch in self.batches)
 
     def __len__(self) -> int:
         return len(self.batches)
-
-
-class _WholeBatches(Dataset[Batch]):
-    """A batch by its samples' indices, read in place in the worker."""
-
-    def __init__(self, dataset: LunaDataset) -> None:
-        self._dataset = dataset
-
-    def __getitem__(self, indices: IntArray) -> Batch:
-        return _read(self._dataset, indices)
 
 
 def batches_of(order: IntArray, batch_size: int) -> list[IntArray]:

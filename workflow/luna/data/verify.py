@@ -10,10 +10,10 @@ import pandas as pd
 from luna.base.errors import UserError
 from luna.base.progress import progress
 from luna.data.luna16 import facts, subset_of
-from luna.data.subsets import SUBSETS
 from luna.data.problems import table_problem
 from luna.data.records import CandidateCount, NoduleCount, SeriesCount, Verification
 from luna.data.series import locate, outside_ct
+from luna.data.subsets import SUBSETS
 from luna.data.tables import lines_text, read_annotations, read_candidates
 from luna.imaging.checks import Problem, file_problems, header_problems, hu_problems, scan_voxels
 from luna.imaging.ct import find_cts, read_header, series_uid_of
