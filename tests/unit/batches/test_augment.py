@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from luna.batches.augment import DRAWS, Augmenter, draw, move, to_input
+from luna.batches.augment import Augmenter, Motion, move, to_input, uniform
 from luna.batches.epoch import Epoch, Position
 from luna.config.recipe import Augmentation, Recipe
 from luna.runtime.team import ALONE
@@ -25,50 +25,61 @@ def test_input_without_augmentation_is_the_middle(blocks: torch.Tensor) -> None:
     assert torch.equal(crops[:, 0], blocks[:, 2:10, 3:15, 3:13].float())
 
 
+def motion(samples: int, flip: int = 1, shift: float = 0, scale: float = 1, angle: float = 0) -> Motion:
+    """The same motion for every sample."""
+    return Motion(
+        torch.full((samples, 3), float(flip)), torch.full((samples, 3), float(shift)),
+        torch.full((samples,), scale), torch.full((samples,), angle),
+    )  # fmt: skip
+
+
 def test_flips_are_exact_mirrors(blocks: torch.Tensor) -> None:
-    draws = torch.full((6, DRAWS), 0.4)
-    flipped = move(blocks, CROP, Augmentation(flip=0.5), draws)
+    flipped = move(blocks, CROP, motion(6, flip=-1))
     torch.testing.assert_close(flipped, to_input(blocks, CROP).flip(2, 3, 4), atol=0.05, rtol=0)
-    kept = move(blocks, CROP, Augmentation(flip=0.3), draws)
+    kept = move(blocks, CROP, motion(6))
     torch.testing.assert_close(kept, to_input(blocks, CROP), atol=0.05, rtol=0)
 
 
 def test_shift_shows_the_margin(blocks: torch.Tensor) -> None:
-    """Draws of 1 shift by the whole amount: the voxels come from the margin, not from nowhere."""
-    draws = torch.full((6, DRAWS), 1.0)
-    shifted = move(blocks, CROP, Augmentation(shift=2), draws)
+    """The voxels come from the margin, not from nowhere."""
+    shifted = move(blocks, CROP, motion(6, shift=2))
     torch.testing.assert_close(shifted[:, 0], blocks[:, 4:12, 5:17, 5:15].float(), atol=0.05, rtol=0)
 
 
 def test_quarter_turn(blocks: torch.Tensor) -> None:
-    draws = torch.full((6, DRAWS), 1.0)
     square = blocks[:, :, :16, :16]
-    turned = move(square, (12, 16, 16), Augmentation(rotate=90), draws)
-    expected = square.float().rot90(1, (2, 3))
-    torch.testing.assert_close(turned[:, 0], expected, atol=0.05, rtol=0)
+    turned = move(square, (12, 16, 16), motion(6, angle=torch.pi / 2))
+    torch.testing.assert_close(turned[:, 0], square.float().rot90(1, (2, 3)), atol=0.05, rtol=0)
 
 
 def test_scale_keeps_the_centre() -> None:
     ramp = torch.arange(17, dtype=torch.int16).repeat(1, 17, 17, 1) * 10
-    draws = torch.full((1, DRAWS), 1.0)
-    scaled = move(ramp, (9, 9, 9), Augmentation(scale=0.5), draws)[0, 0, 4, 4]
+    scaled = move(ramp, (9, 9, 9), motion(1, scale=1.5))[0, 0, 4, 4]
     torch.testing.assert_close(scaled, 80 + 15 * torch.arange(-4, 5.0), atol=0.05, rtol=0)
-
-
-def test_every_sample_of_a_batch_moves_on_its_own(blocks: torch.Tensor) -> None:
-    same = blocks[:1].expand(6, -1, -1, -1)
-    moved = move(same, CROP, Augmentation(shift=2, rotate=20), torch.from_numpy(draw(6, 0, 1)))
-    assert all(not torch.allclose(moved[0], other) for other in moved[1:])
 
 
 def epoch(number: int = 1, samples: int = 6) -> Epoch:
     return Epoch(number, np.zeros(samples, dtype=np.int64), Recipe(), 0, ALONE)
 
 
-def augmented(blocks: torch.Tensor, number: int, position: Position = WHOLE) -> torch.Tensor:
-    """Blocks with noise only, as an epoch of this number adds it."""
-    augment = Augmenter(Augmentation(noise=20), CROP, 0, epoch(number), torch.device("cpu"))
-    return augment(blocks, position)
+def augmented(
+    blocks: torch.Tensor, number: int, position: Position = WHOLE, **amounts: float
+) -> torch.Tensor:
+    """Blocks as an epoch of this number changes them; with noise only, unless amounts are given."""
+    augmentation = Augmentation(**(amounts or {"noise": 20}))
+    return Augmenter(augmentation, CROP, 0, epoch(number), torch.device("cpu"))(blocks, position)
+
+
+def test_every_sample_of_a_batch_moves_on_its_own(blocks: torch.Tensor) -> None:
+    same = blocks[:1].expand(6, -1, -1, -1)
+    moved = augmented(same, 1, shift=2, rotate=20)
+    assert all(not torch.allclose(moved[0], other) for other in moved[1:])
+
+
+@pytest.mark.parametrize("name", ["flip", "shift", "scale", "rotate", "noise"])
+def test_every_amount_has_an_effect(blocks: torch.Tensor, name: str) -> None:
+    changed = augmented(blocks, 1, **{name: 0.5})
+    assert not torch.allclose(changed, to_input(blocks, CROP))
 
 
 def test_noise_is_seeded_and_has_its_size(blocks: torch.Tensor) -> None:
@@ -78,13 +89,15 @@ def test_noise_is_seeded_and_has_its_size(blocks: torch.Tensor) -> None:
     assert (noisy[0] - to_input(blocks, CROP)).std().item() == pytest.approx(20, rel=0.05)
 
 
-def test_a_part_of_a_batch_gets_the_noise_it_has_in_the_whole(blocks: torch.Tensor) -> None:
+def test_a_part_of_a_batch_changes_as_it_does_in_the_whole(blocks: torch.Tensor) -> None:
     part = Position(0, slice(0, 6), slice(2, 5))
-    assert torch.equal(augmented(blocks[2:5], 1, part), augmented(blocks, 1)[2:5])
+    amounts = {"noise": 20.0, "shift": 1.0, "flip": 0.5}
+    assert torch.equal(augmented(blocks[2:5], 1, part, **amounts), augmented(blocks, 1, **amounts)[2:5])
 
 
-def test_draws_depend_on_seed_and_epoch_only() -> None:
-    assert np.array_equal(draw(5, 1, 2), draw(5, 1, 2))
-    assert np.array_equal(draw(9, 1, 2)[:5], draw(5, 1, 2))
-    assert not np.array_equal(draw(5, 1, 2), draw(5, 1, 3))
-    assert not np.array_equal(draw(5, 2, 2), draw(5, 1, 2))
+def test_draws_depend_on_seed_stream_and_epoch_only() -> None:
+    drawn = uniform(5, 3, 1, "flip", 2)
+    assert np.array_equal(drawn, uniform(5, 3, 1, "flip", 2))
+    assert np.array_equal(drawn, uniform(9, 3, 1, "flip", 2)[:5])
+    for other in (uniform(5, 3, 1, "flip", 3), uniform(5, 3, 2, "flip", 2), uniform(5, 3, 1, "shift", 2)):
+        assert not np.array_equal(drawn, other)

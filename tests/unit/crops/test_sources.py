@@ -9,8 +9,8 @@ import pytest
 from conftest import SMALL_CROP, Prepared, prepare
 from luna.base.errors import UserError
 from luna.config.cache import CropSettings
-from luna.crops.cut import cut_block
 from luna.crops.cache import cache_series_crops
+from luna.crops.cut import cut_block
 from luna.crops.sources import CachedCrops, DirectCrops
 from luna.imaging.ct import read_ct
 from unit.conftest import first_file

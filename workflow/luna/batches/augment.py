@@ -5,18 +5,32 @@ row-column plane with all slices as channels. Together they flip, shift, scale a
 plane, because patients lie turned about the index axis).
 """
 
+import math
+from typing import NamedTuple
+
 import numpy as np
 import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
+from luna.base.randomness import rng, torch_seed
 from luna.batches.epoch import Epoch, Position
 from luna.config.recipe import Augmentation
 
-DRAWS = 8
-"""Random numbers per sample: three flips, three shifts, one scale, one rotation."""
-
 Size = tuple[int, int, int]
+
+
+class Motion(NamedTuple):
+    """How each crop of a batch is moved.
+
+    flip: 1 or -1 per axis, (n, 3). shift: voxels per axis, (n, 3). scale: a factor, (n,). angle: in
+    the row-column plane, in radians, (n,).
+    """
+
+    flip: Tensor
+    shift: Tensor
+    scale: Tensor
+    angle: Tensor
 
 
 def to_input(blocks: Tensor, crop: Size) -> Tensor:
@@ -41,57 +55,58 @@ class Augmenter:
         epoch: Epoch,
         device: torch.device,
     ) -> None:
-        self._augmentation, self._crop, self._seed, self._epoch = augmentation, crop, seed, epoch.number
-        self._draws = torch.from_numpy(draw(len(epoch.order), seed, epoch.number)).to(device)
+        self._augmentation, self._crop, self._seed, self._epoch = augmentation, crop, seed, epoch
+        self._device = device
+        self._drawn: dict[str, Tensor] = {}
 
     def __call__(self, blocks: Tensor, position: Position) -> Tensor:
         """int16 blocks (n, index, row, column) with margin -> float32 (n, 1, *crop) in HU."""
-        if moves_voxels(self._augmentation):
-            crops = move(blocks, self._crop, self._augmentation, self._draws[position.part])
+        amount = self._augmentation
+        if max(amount.flip, amount.shift, amount.scale, amount.rotate) > 0:
+            crops = move(blocks, self._crop, self._motion(position))
         else:
             crops = to_input(blocks, self._crop)
-        if self._augmentation.noise > 0:
-            crops = crops + self._noise(position, blocks.device)
+        if amount.noise > 0:
+            crops = crops + self._noise(position)
         return crops
 
-    def _noise(self, position: Position, device: torch.device) -> Tensor:
-        """Drawn for the whole batch, so that each process adds what a single one would have."""
-        count = position.whole.stop - position.whole.start
-        seed = [self._seed, self._epoch, position.step]
-        noise = draw_noise(count, self._crop, self._augmentation.noise, seed, device)
-        return noise[position.part.start - position.whole.start : position.part.stop - position.whole.start]
+    def _motion(self, position: Position) -> Motion:
+        amount = self._augmentation
+        return Motion(
+            flip=1 - 2 * (self._uniform("flip", 3, position) < amount.flip).float(),
+            shift=amount.shift * (2 * self._uniform("shift", 3, position) - 1),
+            scale=1 + amount.scale * (2 * self._uniform("scale", 1, position)[:, 0] - 1),
+            angle=math.radians(amount.rotate) * (2 * self._uniform("rotate", 1, position)[:, 0] - 1),
+        )
+
+    def _uniform(self, name: str, count: int, position: Position) -> Tensor:
+        """Random numbers in [0, 1) for each sample, float32 (n, count), from a stream of this name."""
+        if name not in self._drawn:
+            drawn = uniform(len(self._epoch.order), count, self._seed, name, self._epoch.number)
+            self._drawn[name] = torch.from_numpy(drawn).to(self._device)
+        return self._drawn[name][position.part]
+
+    def _noise(self, position: Position) -> Tensor:
+        """Gaussian noise in HU, float32 (n, 1, *crop).
+
+        It is drawn for the whole batch, so that each process adds what a single one would have.
+        """
+        whole, part = position.whole, position.part
+        generator = torch.Generator(self._device)
+        generator.manual_seed(torch_seed(self._seed, "noise", self._epoch.number, position.step))
+        noise = torch.empty((whole.stop - whole.start, 1, *self._crop), device=self._device)
+        noise.normal_(0, self._augmentation.noise, generator=generator)
+        return noise[part.start - whole.start : part.stop - whole.start]
 
 
-def draw(samples: int, seed: int, epoch: int) -> np.ndarray:
-    """Uniform random numbers of an epoch, float32 (samples, DRAWS) in [0, 1)."""
-    return np.random.default_rng([seed, epoch, 1]).random((samples, DRAWS), dtype=np.float32)
+def uniform(samples: int, count: int, seed: int, name: str, epoch: int) -> np.ndarray:
+    """Uniform random numbers of an epoch, float32 (samples, count) in [0, 1)."""
+    return rng(seed, f"augmentation {name}", epoch).random((samples, count), dtype=np.float32)
 
 
-def draw_noise(
-    samples: int, crop: Size, standard_deviation: float, seed: list[int], device: torch.device
-) -> Tensor:
-    """Gaussian noise in HU, float32 (samples, 1, *crop), that depends on the seed alone."""
-    generator = torch.Generator(device)
-    generator.manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
-    noise = torch.empty((samples, 1, *crop), device=device)
-    return noise.normal_(0, standard_deviation, generator=generator)
-
-
-def moves_voxels(augmentation: Augmentation) -> bool:
-    """Whether the augmentation resamples crops."""
-    return any(
-        amount > 0
-        for amount in (augmentation.flip, augmentation.shift, augmentation.scale, augmentation.rotate)
-    )
-
-
-def move(blocks: Tensor, crop: Size, augmentation: Augmentation, draws: Tensor) -> Tensor:
-    """Flip, shift, scale and rotate each block as its draws (n, DRAWS) say -> float32 (n, 1, *crop)."""
-    signed = draws * 2 - 1
-    flip = 1 - 2 * (draws[:, 0:3] < augmentation.flip).float()
-    shift = signed[:, 3:6] * augmentation.shift
-    scale = 1 + signed[:, 6] * augmentation.scale
-    angle = signed[:, 7] * np.deg2rad(augmentation.rotate)
+def move(blocks: Tensor, crop: Size, motion: Motion) -> Tensor:
+    """Move each of int16 blocks (n, index, row, column) -> float32 (n, 1, *crop)."""
+    flip, shift, scale, angle = motion
     slices = _resample_index_axis(blocks, crop[0], flip[:, 0] * scale, shift[:, 0])
     plane = _resample_plane(slices, crop[1:], flip[:, 1:] * scale[:, None], shift[:, 1:], angle)
     return plane.unsqueeze(1)

@@ -12,6 +12,7 @@ from torch.utils.data import Dataset, get_worker_info
 
 from luna.base.arrays import HuArray, IntArray
 from luna.base.errors import UserError
+from luna.base.randomness import rng
 from luna.crops.sources import CropSource
 from luna.data.folds import every_nth
 from luna.data.tables import IRC
@@ -119,7 +120,7 @@ def _sort_order(candidates: pd.DataFrame, sortby: str | None, seed: int) -> IntA
     if sortby is None:
         return np.arange(len(candidates))
     if sortby == "random":
-        return np.random.default_rng([seed, 2]).permutation(len(candidates))
+        return rng(seed, "sort order").permutation(len(candidates))
     if sortby == "series_uid":
         return np.lexsort([*(candidates[name] for name in reversed(IRC)), candidates["seriesuid"]])
     if sortby == "label_and_size":

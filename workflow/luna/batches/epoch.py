@@ -7,6 +7,7 @@ import numpy as np
 
 from luna.base.arrays import IntArray
 from luna.base.progress import enumerate_with_estimate
+from luna.base.randomness import rng
 from luna.batches.loaders import Batch, Loader, batches_of
 from luna.config.recipe import Recipe
 from luna.runtime.team import Team
@@ -61,21 +62,21 @@ def epoch_order(labels: IntArray, seed: int, epoch: int, balance: float = 0, sam
     as many as there are). Within a class no sample is used twice before all were used once. Where
     a class is missing there is nothing to balance, and the order is the natural one.
     """
-    rng = np.random.default_rng([seed, epoch])
+    generator = rng(seed, "order", epoch)
     count = samples or len(labels)
     positive, negative = np.flatnonzero(labels == 1), np.flatnonzero(labels == 0)
     if balance == 0 or not len(positive) or not len(negative):
-        return _cycle(rng, np.arange(len(labels)), count)
+        return _cycle(generator, np.arange(len(labels)), count)
     # Spread evenly, so that every batch has the ratio: where it varies by chance from batch to batch,
     # a small network follows the ratio instead of learning to tell the classes apart.
     steps = np.floor(np.arange(count + 1) / (1 + balance) + 0.5)
     is_positive = np.diff(steps) > 0
     order = np.empty(count, dtype=np.int64)
-    order[is_positive] = _cycle(rng, positive, int(is_positive.sum()))
-    order[~is_positive] = _cycle(rng, negative, int((~is_positive).sum()))
+    order[is_positive] = _cycle(generator, positive, int(is_positive.sum()))
+    order[~is_positive] = _cycle(generator, negative, int((~is_positive).sum()))
     return order
 
 
-def _cycle(rng: np.random.Generator, indices: IntArray, count: int) -> IntArray:
+def _cycle(generator: np.random.Generator, indices: IntArray, count: int) -> IntArray:
     rounds = max(1, -(-count // len(indices)))
-    return np.concatenate([rng.permutation(indices) for _ in range(rounds)])[:count]
+    return np.concatenate([generator.permutation(indices) for _ in range(rounds)])[:count]

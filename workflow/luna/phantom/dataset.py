@@ -10,6 +10,7 @@ import pandas as pd
 from luna.base.arrays import FloatArray
 from luna.base.files import write_csv
 from luna.base.progress import progress
+from luna.base.randomness import rng
 from luna.config.phantom import PhantomSettings
 from luna.data.subsets import SUBSETS
 from luna.imaging.geometry import Grid, irc_to_xyz
@@ -45,18 +46,18 @@ def make_series(
     folder: Path, settings: PhantomSettings, seed: int, number: int
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Write one CT; return its rows of annotations.csv and of candidates.csv."""
-    rng = np.random.default_rng([seed, number])
+    generator = rng(seed, "phantom", number)
     uid = phantom_series_uid(seed, number)
     if not settings.background:
-        anatomy = draw_chest(rng, settings)
+        anatomy = draw_chest(generator, settings)
     else:
-        anatomy = chest_from_ct(rng, Path(settings.background))
-    nodules = place_nodules(rng, anatomy)
+        anatomy = chest_from_ct(generator, Path(settings.background))
+    nodules = place_nodules(generator, anatomy)
     for nodule in nodules:
-        draw_nodule(rng, anatomy, nodule)
+        draw_nodule(generator, anatomy, nodule)
     hu = np.rint(np.clip(anatomy.hu, PADDING_HU, 3071)).astype("<i2")
     write_mhd(folder / f"subset{number % SUBSETS}" / f"{uid}.mhd", hu, anatomy.grid)
-    points, classes = list_candidates(rng, anatomy, nodules, settings.candidates)
+    points, classes = list_candidates(generator, anatomy, nodules, settings.candidates)
     return (
         _table(
             uid, np.array([nodule.center_irc for nodule in nodules]), anatomy.grid,

@@ -8,13 +8,13 @@ import numpy.typing as npt
 import pandas as pd
 
 from luna.base.arrays import FloatArray, IntArray
+from luna.base.randomness import rng
 from luna.config.evaluation import Scoring
 
 
 def bootstrap_weights(scans: int, resamples: int, seed: int) -> IntArray:
     """How often each scan is drawn in each resample, (resamples, scans); the same for every run."""
-    rng = np.random.default_rng([seed, 3])
-    drawn = rng.integers(0, scans, size=(resamples, scans))
+    drawn = rng(seed, "bootstrap").integers(0, scans, size=(resamples, scans))
     return np.stack([np.bincount(row, minlength=scans) for row in drawn]) if resamples else drawn
 
 

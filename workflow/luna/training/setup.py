@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from luna.base.digests import digest, file_checksum
+from luna.base.randomness import torch_seed
 from luna.batches.dataset import LunaDataset
 from luna.batches.epoch import Epoch
 from luna.batches.loaders import Loader, make_loader
@@ -59,7 +60,7 @@ def set_up(
 ) -> Setup:
     """Build model, optimizer and loaders; go on from a checkpoint if there is one of this very job."""
     recipe = job.recipe
-    torch.manual_seed(job.seed)
+    torch.manual_seed(torch_seed(job.seed, "weights"))
     model = build_model(recipe.model, training_set.source.settings.crop)
     if recipe.init_weights:
         load_weights(model, Path(recipe.init_weights))
