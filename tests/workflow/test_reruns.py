@@ -190,7 +190,7 @@ def test_an_added_candidate_rebuilds_its_own_cache(with_files: Workflow) -> None
 
 
 def test_a_large_ct_that_is_only_touched(with_files: Workflow) -> None:
-    """200 MB, far more than Snakemake compares by content unless told to."""
+    """200 MB, far more than Snakemake compares by content unless set otherwise."""
     raw = next((with_files.folder / "data" / "subset3").glob("*.raw"))
     header = raw.with_suffix(".mhd")
     size = pd.read_csv(with_files.result("series.csv")).set_index("seriesuid").loc[raw.stem]

@@ -63,7 +63,7 @@ def test_the_whole_chain(workflow: Workflow, finished_with_files: Workflow, buck
 
 
 @pytest.mark.parametrize(
-    ("root", "cache", "target", "told"),
+    ("root", "cache", "target", "words"),
     [
         ("s3://nowhere/luna", "cache", "all", "s3://nowhere/luna/subset0: cannot be listed"),
         (f"s3://{BUCKET}/empty", "cache", "all", f"s3://{BUCKET}/empty: no folder subset0 to subset9"),
@@ -71,11 +71,11 @@ def test_the_whole_chain(workflow: Workflow, finished_with_files: Workflow, buck
         (f"s3://{BUCKET}/luna", "cache", "results/download.json", "a download needs a folder"),
     ],
 )
-def test_what_cannot_be_is_told(
-    workflow: Workflow, bucket: Any, root: str, cache: str, target: str, told: str
+def test_what_cannot_be_is_reported(
+    workflow: Workflow, bucket: Any, root: str, cache: str, target: str, words: str
 ) -> None:
     use_storage(workflow, root)
     workflow.config["cache"]["source"] = cache
     done = workflow.run("--dry-run", "--", target, check=False)
     assert done.returncode != 0
-    assert told in done.stderr + done.stdout
+    assert words in done.stderr + done.stdout

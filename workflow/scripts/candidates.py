@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         split.keep_patients_together,
     )
     if not len(table):
-        raise UserError("no candidate lies in a usable series; check data.candidates and data.root")
+        raise UserError("no candidate is in a usable series; check data.candidates and data.root")
     write_csv(options.out, table)
     write_record(options.report, listing)
 

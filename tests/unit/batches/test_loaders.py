@@ -81,7 +81,7 @@ with explain_dead_workers():
 """
 
 
-def test_a_worker_that_dies_is_told(dataset: LunaDataset) -> None:
+def test_a_worker_that_dies_is_reported(dataset: LunaDataset) -> None:
     """In a process of its own: torch raises at whatever the main thread does just then."""
     done = subprocess.run(
         [sys.executable, "-c", KILLS_A_WORKER], input=pickle.dumps(dataset), capture_output=True, check=False,
@@ -101,7 +101,7 @@ with explain_dead_workers():
 
 
 @pytest.mark.parametrize("size", ["16k", "160k"])
-def test_too_little_shared_memory_is_told(dataset: LunaDataset, size: str) -> None:
+def test_too_little_shared_memory_is_reported(dataset: LunaDataset, size: str) -> None:
     """With a /dev/shm of its own that does not even hold the workers' locks, or them but no batch."""
     mounting = f'mount -t tmpfs -o size={size} tmpfs /dev/shm && exec "$@"'
     small = ["unshare", "--mount", "sh", "-c", mounting, "sh"]

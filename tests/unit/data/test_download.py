@@ -152,7 +152,7 @@ def test_wrong_bytes_are_removed(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_full_disk_is_told_at_once(server: Server, tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_at_once(server: Server, tmp_path: Path) -> None:
     (tmp_path / ".subset0.zip.part").symlink_to("/dev/full")
     with pytest.raises(UserError, match="the disk is full"):
         download(remote(server, "subset0.zip"), tmp_path)

@@ -259,7 +259,7 @@ def test_healthy_data_set(phantom: Path) -> None:
     assert "No problems found" in summary(report)
 
 
-def test_all_problems_are_told_at_once(root: Path) -> None:
+def test_all_problems_are_reported_at_once(root: Path) -> None:
     for name in ("voxels truncated", "annotation twice", "candidate of class 2"):
         DAMAGES[name][0](root)
     assert len(check(root)[1].problems) == 3

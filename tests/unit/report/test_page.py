@@ -118,7 +118,7 @@ def test_the_page_needs_nothing_from_outside(page: Path) -> None:
 
 def test_plain_sentences_stand_on_the_page(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
-    assert "cannot be told apart" in text or "is better than" in text
+    assert "cannot be distinguished" in text or "is better than" in text
     assert "of the test\u0026#39;s candidates are nodules" in text
 
 

@@ -58,7 +58,7 @@ HEADER = "seriesuid,coordX,coordY,coordZ,probability\n"
         (HEADER + "1.2,1,2,3,nan\n", "not finite (line 2)"),
         (HEADER + "1.2,1,2,inf,0.5\n", "not finite (line 2)"),
         (HEADER + "1.2,1,2,x,0.5\n", "not a number"),
-        (HEADER + "1.2,1,2,3,0.5\n1.2,1,2,3,0.5\n", "stand in the table twice (line 3)"),
+        (HEADER + "1.2,1,2,3,0.5\n1.2,1,2,3,0.5\n", "repeated rows (line 3)"),
         (HEADER + "9.9,1,2,3,0.5\n", "none of its series is in the list"),
         ("", "the file is empty"),
     ],

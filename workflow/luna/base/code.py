@@ -31,7 +31,7 @@ def code_digest(script: Path) -> str:
     """16 hex digits of the code a script runs.
 
     Comments, docstrings, layout and the version of Python do not count. A file that is not Python
-    counts as code of the modules of its package that name it, or the folder it lies in, in a string.
+    counts as code of the modules of its package that name it, or the folder that it is in, in a string.
     """
     hasher = hashlib.sha256()
     for path in source_files(script):

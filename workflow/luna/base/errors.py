@@ -7,7 +7,7 @@ class UserError(Exception):
     """A problem in the user's data, config or command line.
 
     The message names what is wrong and what to do. `problems` holds further lines, so that
-    everything wrong is told at once and not one thing a run.
+    all problems are reported at once, not one per run.
     """
 
     def __init__(self, message: str, problems: Sequence[str] = ()) -> None:

@@ -1,4 +1,4 @@
-"""Where the workflow's files lie, relative to the folder it runs in.
+"""Where the workflow's files are, relative to the folder it runs in.
 
 The rules name all files from here, and the programs their defaults.
 """

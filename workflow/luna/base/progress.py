@@ -31,7 +31,7 @@ def enumerate_with_estimate(
     first_line: int = 4,
     backoff: int = 2,
 ) -> Iterator[tuple[int, Item]]:
-    """Like `enumerate`, with log lines that say when the loop will be done.
+    """Like `enumerate`, with log lines that estimate when the loop will end.
 
     Lines come after `first_line` items, then after `backoff` times as many, and so on: they grow
     exponentially rarer, so a long loop does not flood its log. The first `start_at` items are

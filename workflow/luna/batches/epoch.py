@@ -14,7 +14,7 @@ from luna.runtime.team import Team
 
 
 class Position(NamedTuple):
-    """Where in the epoch a batch lies: the number of its step, the whole batch, this process's part."""
+    """Where in the epoch a batch is: the number of its step, the whole batch, this process's part."""
 
     step: int
     whole: slice
@@ -68,7 +68,7 @@ def epoch_order(labels: IntArray, seed: int, epoch: int, balance: float = 0, sam
     if balance == 0 or not len(positive) or not len(negative):
         return _cycle(generator, np.arange(len(labels)), count)
     # Spread evenly, so that every batch has the ratio: where it varies by chance from batch to batch,
-    # a small network follows the ratio instead of learning to tell the classes apart.
+    # a small network follows the ratio instead of learning to distinguish the classes.
     steps = np.floor(np.arange(count + 1) / (1 + balance) + 0.5)
     is_positive = np.diff(steps) > 0
     order = np.empty(count, dtype=np.int64)

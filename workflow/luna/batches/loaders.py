@@ -1,4 +1,4 @@
-"""Three ways to bring batches to the device; all give the same batches."""
+"""Three ways to bring batches to the device; all return the same batches."""
 
 import contextlib
 import errno
@@ -63,7 +63,7 @@ def make_loader(dataset: LunaDataset, device: torch.device, kind: str, num_worke
 def explain_dead_workers() -> Iterator[None]:
     """Turn the death of a worker process into a UserError.
 
-    To be put around all that uses a loader: torch tells of it by a signal, so it may come anywhere.
+    To be put around everything that uses a loader: torch reports it by a signal, so it may come anywhere.
     """
     try:
         yield
@@ -213,7 +213,7 @@ class DeviceLoader:
 
 
 class _Order(Sampler[list[int]]):
-    """The batches' indices, set anew for every pass."""
+    """The batches' indices, set for every pass."""
 
     def __init__(self) -> None:
         self.batches: Sequence[IntArray] = []

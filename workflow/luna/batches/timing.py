@@ -15,7 +15,7 @@ from luna.batches.dataset import LunaDataset
 from luna.batches.loaders import Loader, batches_of, make_loader
 
 COLUMNS = ["loader", "readers", "batch_size", "cold", "warm"]
-"""cold and warm: samples a second of a first pass, files not in memory, and of the best of two more."""
+"""cold and warm: samples per second in a first pass, files not in memory, and in the best of two more."""
 
 
 def time_loaders(
@@ -27,7 +27,7 @@ def time_loaders(
     batch_sizes: Iterable[int],
     samples: int,
 ) -> pd.DataFrame:
-    """A row with COLUMNS for every combination, fastest first. files: what the crops are read from."""
+    """One row with COLUMNS for every combination, fastest first. files: what the crops are read from."""
     order = np.arange(min(samples, len(dataset)))
     rows = []
     for kind, number, batch_size in product(kinds, readers, batch_sizes):

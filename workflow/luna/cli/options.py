@@ -56,7 +56,7 @@ def section_of(
 
 
 def option_words(section: Section, prefix: str = "", only: Collection[str] = ()) -> list[str]:
-    """The command-line words that give this section: an option for each value that is not the default."""
+    """The command-line words that describe this section: an option for each value that is not the default."""
     default = type(section)()
     words: list[str] = []
     for name, _ in _chosen(type(section), only):

@@ -12,7 +12,7 @@ NotNegative = Annotated[float, Field(ge=0)]
 
 
 class Augmentation(Section):
-    """Random changes to every training crop, drawn anew each epoch. All off by default."""
+    """Random changes to every training crop, drawn again in each epoch. All off by default."""
 
     flip: Share = 0
     """Probability of mirroring each axis."""

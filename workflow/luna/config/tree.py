@@ -58,7 +58,7 @@ class Config(Section):
     @model_validator(mode="before")
     @classmethod
     def _lay_runs_over_training(cls, values: Any) -> Any:
-        """Each run starts from what `training` says of a recipe's keys."""
+        """Each run starts from the recipe keys that `training` sets."""
         if not isinstance(values, Mapping) or not isinstance(values.get("runs"), Mapping):
             return values
         training = values.get("training")

@@ -139,7 +139,7 @@ class CropFile:
         return CropFile, (self.path,)
 
     def _stored(self, k: int) -> npt.NDArray[np.uint8]:
-        """Crop k's bytes as they lie in the file."""
+        """Crop k's bytes as they are in the file."""
         start, stop = self._offsets[k], self._offsets[k + 1]
         stored = np.frombuffer(self._map, np.uint8, stop - start, start)
         # Checking once per process is enough: after that the bytes come from the same page cache.

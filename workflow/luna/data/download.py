@@ -27,7 +27,7 @@ _BROKEN = (OSError, http.client.HTTPException)
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file of a record. size in bytes and md5 (hex) are None where the record does not tell."""
+    """A file of a record. size in bytes and md5 (hex) are None where the record does not give them."""
 
     name: str
     url: str
@@ -43,7 +43,7 @@ def list_files(record: str, patterns: Sequence[str]) -> list[RemoteFile]:
         files = [_remote_file(record, entry) for entry in page["files"]]
     except (*_BROKEN, ValueError, KeyError, TypeError) as error:
         raise UserError(
-            f"{record}: no readable record ({error}); check the address and the network"
+            f"{record}: not a readable record ({error}); check the address and the network"
         ) from error
     return [file for file in files if any(fnmatch(file.name, pattern) for pattern in patterns)]
 
@@ -60,7 +60,7 @@ def _remote_file(record: str, entry: dict[str, Any]) -> RemoteFile:
 def download(file: RemoteFile, folder: Path, tries: int = 8, pause_seconds: float = 2) -> Path:
     """Bring a file into `folder`; go on where a broken transfer stopped, in this call or an earlier one.
 
-    tries: how often in a row nothing may arrive before it is given up; pauses double each time.
+    tries: how often in a row nothing may arrive before the download stops; pauses double each time.
     Raises UserError then, with what has arrived kept, or when size or checksum are wrong.
     """
     path, part = folder / file.name, folder / f".{file.name}.part"
@@ -73,8 +73,8 @@ def download(file: RemoteFile, folder: Path, tries: int = 8, pause_seconds: floa
             if file.size is None:
                 break
         except _BROKEN as error:
-            if isinstance(error, OSError) and isinstance(told := as_user_error(error, part), UserError):
-                raise told from error
+            if isinstance(error, OSError) and isinstance(shown := as_user_error(error, part), UserError):
+                raise shown from error
             status = getattr(error, "code", None)
             if status in (401, 403, 404, 410):
                 raise UserError(f"{file.url}: {error}; check the address") from error
@@ -125,7 +125,7 @@ def _is_complete(part: Path, file: RemoteFile) -> bool:
 
 
 def _check(file: RemoteFile, part: Path) -> None:
-    """Raise UserError, and drop what has arrived, unless size and checksum are as the record tells."""
+    """Raise UserError, and remove what has arrived, unless size and checksum match the record."""
     problem = None
     if file.size is not None and _size(part) != file.size:
         problem = f"{_size(part)} bytes arrived, the record says {file.size}"
@@ -140,14 +140,14 @@ def _check(file: RemoteFile, part: Path) -> None:
 
 
 def unpack(archive: Path, folder: Path) -> int:
-    """Unpack a zip archive into `folder`, each file atomically; how many. What is there in the same
-    size stays. Raises UserError for a damaged archive, or one with a path that leads elsewhere."""
+    """Unpack a zip archive into `folder`, each file atomically; return how many. A file that exists in the
+    same size stays. Raises UserError for a damaged archive, or one with a path that leads elsewhere."""
     try:
         with zipfile.ZipFile(archive) as opened:
             members = [each for each in opened.infolist() if not each.is_dir()]
             for member in members:
                 if ".." in PurePosixPath(member.filename).parts or member.filename.startswith(("/", "\\")):
-                    raise UserError(f"{archive}: holds {member.filename!r}, which leads out of the folder")
+                    raise UserError(f"{archive}: holds {member.filename!r}, which is outside the folder")
             for _, member in enumerate_with_estimate(members, f"unpacking {archive.name}", len(members)):
                 target = folder / member.filename
                 if target.exists() and _size(target) == member.file_size:
@@ -159,15 +159,17 @@ def unpack(archive: Path, folder: Path) -> int:
                 ):
                     shutil.copyfileobj(packed, out, _BLOCK)
     except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
-        raise UserError(f"{archive}: a damaged archive ({error}); remove it and download it again") from error
+        raise UserError(
+            f"{archive}: the archive is damaged ({error}); remove it and download it again"
+        ) from error
     return len(members)
 
 
 def get_data_set(records: Sequence[str], patterns: Sequence[str], folder: Path, keep: bool) -> list[str]:
     """Download and unpack the matching files of all records; their names.
 
-    An archive is removed once it is unpacked, unless it is to be kept; a marker beside it then tells
-    later calls that it is done.
+    An archive is removed once it is unpacked, unless it is to be kept; a marker beside it tells later
+    calls that it is done.
     """
     done = []
     for file in (file for record in records for file in list_files(record, patterns)):

@@ -20,10 +20,10 @@ ADVICE = {
     "missing-voxels": "download the .raw (or .zraw) of this series",
     "no-series": "check data.root: it must hold the folders subset0 to subset9",
     "origin": "the header's Offset must be three finite numbers in mm",
-    "outside-ct": "the points lie outside their CT: check the table and the header's Offset",
+    "outside-ct": "the points are outside their CT: check the table and the header's Offset",
     "slope": "nothing in the image is air: the rescale slope and intercept were lost",
     "spacing": "the header's ElementSpacing must be finite and positive",
-    "surplus-voxels": "the voxel file is longer than the header says: correct DimSize or download both",
+    "surplus-voxels": "the voxel file is longer than the header implies: correct DimSize or download both",
     "table": "the table cannot be used as it is: correct it or download it again",
     "truncated-voxels": "the download is incomplete: download the voxel file again",
     "uid": "name the file after its series uid: numbers joined by dots, at most 64 characters",
@@ -46,7 +46,7 @@ def summary(verification: Verification, shown: int = 10) -> str:
     lines = [f"{name:<12}{number:>10}{usable:>10}" for name, number, usable in counts]
     if found.nodules.listed:
         share = found.nodules.usable / found.nodules.listed
-        lines.append(f"{share:.1%} of the listed nodules lie in usable series.")
+        lines.append(f"{share:.1%} of the listed nodules are in usable series.")
     lines += [f"note: {note}" for note in found.notes]
     for level, problems in (("problem", found.problems), ("warning", found.warnings)):
         if problems:

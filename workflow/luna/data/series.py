@@ -25,7 +25,7 @@ def locate(points: pd.DataFrame, series: pd.DataFrame) -> npt.NDArray[np.int64]:
 def outside_ct(
     irc: npt.NDArray[np.int64], points: pd.DataFrame, series: pd.DataFrame
 ) -> npt.NDArray[np.bool_]:
-    """Which points have a CT and lie outside it."""
+    """Which points have a CT and are outside it."""
     known = points["seriesuid"].isin(series["seriesuid"]).to_numpy()
     shape = series.set_index("seriesuid")[["slices", "rows", "columns"]]
     limits = shape.reindex(points["seriesuid"]).fillna(0).to_numpy()
@@ -33,7 +33,7 @@ def outside_ct(
 
 
 def grid_of(row: Any) -> Grid:
-    """The grid in a row of series.csv (see luna.verify)."""
+    """The grid in a row of series.csv (see luna.data.verify)."""
     origin, spacing, direction = (
         np.array([float(word) for word in str(text).split()])
         for text in (row.origin, row.spacing, row.direction)

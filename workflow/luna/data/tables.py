@@ -18,11 +18,11 @@ _ROWS_NAMED = 5
 def read_table(
     path: Path, columns: Sequence[str], may_repeat: bool = False
 ) -> tuple[pd.DataFrame, list[str]]:
-    """Read a table with a `seriesuid` column and number columns; give its good rows and problems.
+    """Read a table with a `seriesuid` column and number columns; return its good rows and problems.
 
     Quoted fields, CRLF, a byte-order mark and blank lines are fine. Each problem names file, kind
     and lines. The frame keeps file order and its index is the line number in the file. A file that
-    is no such table at all gives an empty frame and one problem. Rows that stand there twice are a
+    is not such a table at all gives an empty frame and one problem. Repeated rows are a
     problem and kept once, unless they `may_repeat`.
     """
     empty = pd.DataFrame({name: pd.Series(dtype=str if name == "seriesuid" else float) for name in columns})
@@ -64,7 +64,7 @@ def _good_rows(path: Path, table: pd.DataFrame, may_repeat: bool) -> tuple[pd.Da
             ("rows with a number that is missing, not a number or not finite", ~finite),
             ("rows without a seriesuid", no_uid),
             ("rows whose class is neither 0 nor 1", bad_class),
-            ("rows that stand in the table twice", repeated),
+            ("repeated rows", repeated),
         )
         if rows.any()
     ]

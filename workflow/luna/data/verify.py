@@ -24,11 +24,11 @@ COLUMNS = [
     "seriesuid", "subset", "path", "slices", "rows", "columns", "spacing", "origin", "direction",
     "element_type", "bytes", "checksum", "hu_min", "hu_max", "status", "problem",
 ]  # fmt: skip
-"""A row a series; spacing, origin (mm, xyz) and direction (row by row) hold numbers and blanks."""
+"""One row per series; spacing, origin (mm, xyz) and direction (row by row) hold numbers and blanks."""
 
 
 def verify_subset(root: Path, subset: int, mode: str) -> pd.DataFrame:
-    """Check every series in root/subset{n}; a row each with COLUMNS, whatever is wrong with it.
+    """Check every series in root/subset{n}: one row each with COLUMNS, whatever is wrong with it.
 
     mode `header` reads headers and file sizes; `full` reads every voxel too (HU range, checksum,
     compressed streams).
@@ -39,7 +39,7 @@ def verify_subset(root: Path, subset: int, mode: str) -> pd.DataFrame:
     headed = {path.with_suffix("").name for path in cts}
     for path in sorted(folder.glob("*raw")) if folder.is_dir() else []:
         if path.suffix in (".raw", ".zraw") and path.stem not in headed:
-            orphan = Problem("missing-header", str(path), "voxels without a .mhd of the same name")
+            orphan = Problem("missing-header", str(path), "voxels without an .mhd file of the same name")
             rows.append(_row(path, path.stem, subset, None, [orphan]))
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -49,7 +49,7 @@ def verify_series(path: Path, subset: int, mode: str) -> dict[str, Any]:
     uid = series_uid_of(path)
     problems = []
     if not is_valid_uid(uid):
-        problems.append(Problem("uid", str(path), f"{uid!r} is not a DICOM uid"))
+        problems.append(Problem("uid", str(path), f"{uid!r} is not a valid DICOM uid"))
     try:
         header = read_header(path)
     except UserError as error:
@@ -77,7 +77,7 @@ def verify_dataset(
     candidate_files: Sequence[Path],
     expect: str = "any",
 ) -> tuple[pd.DataFrame, Verification]:
-    """Check the whole: the subsets' rows together, the tables, and LUNA16's known counts.
+    """Check the whole data set: the subsets' rows together, the tables, and LUNA16's known counts.
 
     Returns the usable series (COLUMNS) and what was found.
     """
@@ -95,7 +95,7 @@ def verify_dataset(
         problems += _points_problems(name, table, series, usable, notes)
     if expect == "luna16":
         problems += _count_problems(annotations, candidates)
-    # One bad point must not end a run: it is left out. Only of LUNA16 it is known that none is bad.
+    # One bad point must not end a run: it is left out. Only LUNA16 is known to have none.
     mild = [p for p in problems if p.kind == "outside-ct" and expect == "any"]
     usable_nodules = int(annotations["seriesuid"].isin(usable["seriesuid"]).sum())
     usable_candidates = candidates["seriesuid"].isin(usable["seriesuid"])
@@ -132,7 +132,7 @@ def _across_subsets(series: pd.DataFrame, expect: str) -> Iterator[Problem]:
     if not len(series):
         yield Problem("no-series", "data.root", "no CT was found in subset0 to subset9")
     for uid, copies in series[series.duplicated("seriesuid", keep=False)].groupby("seriesuid"):
-        yield Problem("duplicate-series", str(uid), f"is there {len(copies)} times: {list(copies['path'])}")
+        yield Problem("duplicate-series", str(uid), f"found {len(copies)} times: {list(copies['path'])}")
     known = subset_of()
     for row in series.itertuples():
         right = known.get(row.seriesuid)
@@ -150,12 +150,12 @@ def _across_subsets(series: pd.DataFrame, expect: str) -> Iterator[Problem]:
 def _points_problems(
     name: str, table: pd.DataFrame, series: pd.DataFrame, usable: pd.DataFrame, notes: list[str]
 ) -> Iterator[Problem]:
-    """Points whose series is unknown, or that lie outside their CT. A partial download is a note."""
+    """Points whose series is unknown, or that are outside their CT. A partial download is a note."""
     unknown = table[~table["seriesuid"].isin(series["seriesuid"])]
     of_luna16 = unknown["seriesuid"].isin(subset_of().keys())
     if of_luna16.any():
         count = unknown["seriesuid"][of_luna16].nunique()
-        notes.append(f"{name} covers {count} more LUNA16 series, which are not here")
+        notes.append(f"{name} covers {count} more LUNA16 series, which are not in this data set")
     if not of_luna16.all():
         strange = unknown[~of_luna16]
         uids = strange["seriesuid"].unique()

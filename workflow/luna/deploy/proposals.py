@@ -8,14 +8,14 @@ from luna.imaging.ct import Ct
 from luna.imaging.lungs import segment_lungs
 
 BLOB_SIGMAS_MM = (1.5, 2.5, 4.0, 6.0)
-"""A ball of diameter d answers most at sigma = d / (2 sqrt(3)): these are 5 to 21 mm."""
+"""A ball of diameter d responds most at sigma = d / (2 sqrt(3)): these are 5 to 21 mm."""
 
 
 def propose(ct: Ct, most: int) -> npt.NDArray[np.int64]:
-    """Voxels (n, 3) irc of bright blobs in the lungs, the clearest first, at most `most`.
+    """Voxels (n, 3) irc of bright blobs in the lungs, the most distinct first, at most `most`.
 
     The blobs are maxima over place and scale of the scale-normalised Laplacian of Gaussian
-    (Lindeberg 1998). Vessels answer as well: this is no detector, only a list to begin with.
+    (Lindeberg 1998). Vessels respond as well: this is not a detector, only a list to start from.
     """
     lungs = segment_lungs(ct.hu)
     if not lungs.any():

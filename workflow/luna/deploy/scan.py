@@ -77,7 +77,7 @@ def read_points(path: Path, ct: Ct) -> IntArray:
         problems = [f"{path}: has no row whose seriesuid is {ct.series_uid}"]
     centers = xyz_to_irc(table[XYZ].to_numpy(dtype=float).clip(-1e9, 1e9), ct.grid)
     outside = ((centers < 0) | (centers >= ct.hu.shape)).any(axis=1)
-    problems += [f"{path}: line {line} lies outside the scan" for line in table.index[outside]]
+    problems += [f"{path}: line {line} is outside the scan" for line in table.index[outside]]
     if problems:
         raise UserError("the candidates cannot be used", problems)
     return centers

@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 class EvaluationJob:
     """A model, what it is tested against, and where the results go.
 
-    flips: average over mirror images; the threshold is then chosen anew on the validation set.
+    flips: average over mirror images; the threshold is then chosen again on the validation set.
     """
 
     model_file: Path

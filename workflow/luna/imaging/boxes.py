@@ -6,14 +6,14 @@ import numpy.typing as npt
 from luna.base.arrays import HuArray
 
 AIR_HU = -1000
-"""What lies outside a CT: voxels of a crop beyond a border are filled with it (HU)."""
+"""Value in HU of the voxels of a crop that are outside the CT."""
 
 
 def crop_start(center_irc: npt.ArrayLike, shape: npt.ArrayLike, size: npt.ArrayLike) -> npt.NDArray[np.int64]:
     """First voxel of a crop of `size` around a centre, all (..., 3) in irc; int64.
 
     A crop that would leave the CT is shifted inwards. Where the CT is shorter than the crop the
-    start is negative or zero and the whole axis of the CT lies inside the crop.
+    start is negative or zero and the whole axis of the CT is inside the crop.
     """
     center, shape, size = (np.asarray(value, dtype=np.int64) for value in (center_irc, shape, size))
     room = shape - size

@@ -72,7 +72,7 @@ def hu_problems(path: Path, low: int, high: int) -> Iterator[Problem]:
     if low == high:
         yield Problem("constant", str(path), f"every voxel is {low}")
     elif low >= 0 and high <= 255:
-        yield Problem("eight-bit", str(path), f"the voxels lie in {low}..{high}")
+        yield Problem("eight-bit", str(path), f"the voxels are within {low}..{high}")
     elif low > -300:
         yield Problem("slope", str(path), f"the lowest value is {low} HU; air is near -1000")
 

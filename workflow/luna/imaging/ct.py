@@ -13,7 +13,7 @@ from luna.imaging.itk import read_itk_header, read_itk_voxels
 from luna.imaging.metaimage import read_mhd_header, read_raw_voxels
 
 FILE_SUFFIXES = (".mhd", ".mha", ".nii", ".nii.gz", ".nrrd")
-"""Files that are a CT on their own; a folder is taken as a DICOM series."""
+"""Files that are a CT on their own; a folder counts as a DICOM series."""
 
 
 @dataclass(frozen=True)
@@ -45,14 +45,14 @@ def find_cts(folder: Path) -> list[Path]:
 
 
 def read_header(path: Path) -> CtHeader:
-    """Header of a CT. Raises UserError that says what in the header is wrong."""
+    """Header of a CT. Raises UserError with what is wrong in the header."""
     if path.suffix == ".mhd":
         return read_mhd_header(path)
     return read_itk_header(path)
 
 
 def read_ct(path: Path, mmap: bool = False) -> Ct:
-    """Read a CT whole, or map it (`mmap`, only where the file holds plain int16).
+    """Read a CT into memory, or map it (`mmap`, only where the file holds plain int16).
 
     Other element types are rounded and limited to int16. Raises UserError when the file cannot
     be read.

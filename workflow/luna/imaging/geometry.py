@@ -9,7 +9,7 @@ from luna.base.arrays import FloatArray, IntArray
 
 
 class Grid(NamedTuple):
-    """Where the voxels of a CT lie.
+    """Where the voxels of a CT are.
 
     origin: centre of voxel (0, 0, 0) as x, y, z in mm, shape (3,).
     spacing: voxel size along x, y, z in mm, shape (3,).

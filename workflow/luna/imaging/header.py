@@ -1,4 +1,4 @@
-"""What a CT's header says, whatever the format."""
+"""A CT's header, whatever the format."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ ELEMENT_TYPES = {
 
 @dataclass(frozen=True)
 class CtHeader:
-    """What a CT's header says. `shape` is (index, row, column) in voxels."""
+    """A CT's header. `shape` is (index, row, column) in voxels."""
 
     grid: Grid
     shape: tuple[int, int, int]
@@ -33,7 +33,7 @@ class CtHeader:
 
     @property
     def is_plain_int16(self) -> bool:
-        """Whether the voxels can be read as they lie, without SimpleITK."""
+        """Whether the voxels can be read directly, without SimpleITK."""
         return (
             self.element_type == "MET_SHORT"
             and not (self.compressed or self.big_endian or self.skip_bytes)

@@ -69,7 +69,7 @@ def _simpleitk_image(path: Path) -> Any:
 
 
 def _unreadable(path: Path, error: Exception) -> UserError:
-    reason = " ".join(str(error).split("\n")[-1].split()) or "SimpleITK gives no reason"
+    reason = " ".join(str(error).split("\n")[-1].split()) or "SimpleITK names no reason"
     return UserError(f"{path}: cannot be read ({reason})")
 
 

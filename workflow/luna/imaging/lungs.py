@@ -10,13 +10,13 @@ from luna.base.arrays import BoolArray
 
 _AIR_HU = -500
 _SMALLEST_LUNG = 0.01
-"""Share of the CT's voxels below which an air region is no lung."""
+"""Share of the CT's voxels below which an air region is not a lung."""
 
 
 def segment_lungs(hu: npt.NDArray[Any]) -> BoolArray:
     """The large air regions inside the body, closed over their vessels slice by slice.
 
-    hu: (index, row, column) in Hounsfield units. All False where there are none.
+    hu: (index, row, column) in Hounsfield units. All False where none are found.
     """
     air = hu < _AIR_HU
     outside = np.zeros_like(air)

@@ -15,7 +15,7 @@ _MAX_HEADER_BYTES = 1 << 16
 
 
 def read_mhd_header(path: Path) -> CtHeader:
-    """Header of an .mhd file. Raises UserError that says what in it is wrong."""
+    """Header of an .mhd file. Raises UserError with what is wrong in it."""
     return _header_from_fields(path, _mhd_fields(path))
 
 
@@ -54,7 +54,7 @@ def _header_from_fields(path: Path, fields: dict[str, str]) -> CtHeader:
         raise UserError(f"{path}: DimSize = {fields['DimSize']!r} is not three positive integers")
     element_type = fields.get("ElementType", "")
     if element_type not in ELEMENT_TYPES or fields.get("ElementNumberOfChannels", "1") != "1":
-        raise UserError(f"{path}: ElementType {element_type!r} is not a scalar type known here")
+        raise UserError(f"{path}: ElementType {element_type!r} is not a known scalar type")
     data_file = fields.get("ElementDataFile", "")
     if not data_file or data_file == "LIST" or Path(data_file).name != data_file:
         raise UserError(f"{path}: ElementDataFile = {data_file!r} does not name a file beside the header")

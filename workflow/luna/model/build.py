@@ -9,7 +9,7 @@ from luna.config.recipe import NetworkSettings
 
 
 def network_class(name: str) -> Callable[..., nn.Module]:
-    """The network's class: it takes `crop` and `channels`, and gives logits and probabilities."""
+    """The network's class: it takes `crop` and `channels`, and returns logits and probabilities."""
     match name:
         case "luna":
             from luna.model.luna import LunaModel

@@ -63,11 +63,11 @@ def _run_warnings(run: str, summary: RunSummary) -> list[str]:
         warnings.append(
             f"{run} predicts 'not a nodule' for everything. It is {correct:.1f} % correct and finds"
             f" none of the {values['count_pos']} candidates that are nodules: with so few nodules"
-            " among the candidates, 'correct' says nothing."
+            " among the candidates, 'correct' means nothing."
         )
     elif correct > 95 and (half.recall or 0) < 0.1 and values["count_pos"]:
         warnings.append(
-            f"{run} is {correct:.1f} % correct but recognises only"
+            f"{run} is {correct:.1f} % correct but finds only"
             f" {half.true_positives} of {values['count_pos']} nodule candidates."
         )
     if summary.leaks:
@@ -120,7 +120,7 @@ def _comparison_sentences(comparisons: list[Comparison]) -> list[str]:
             sentences.append(f"{better} is better than {worse}: its CPM is higher by {interval}.")
         else:
             sentences.append(
-                f"{better} and {worse} cannot be told apart: their CPM differs by {interval},"
+                f"{better} and {worse} cannot be distinguished: their CPM differs by {interval},"
                 " which includes 0."
             )
     return sentences

@@ -156,7 +156,7 @@ def size_bars(bands: dict[str, list[SizeBand]]) -> str:
 
 
 def _legend(axes: Axes) -> None:
-    """The runs' names; where no run has the figure, the plot says so."""
+    """The runs' names, or a note where the value is not defined for any run."""
     if axes.get_legend_handles_labels()[0]:
         axes.legend()
     else:

@@ -13,7 +13,7 @@ from luna.runtime.gpus import claim_gpu
 def prepare_device(wanted: str, threads: int) -> torch.device:
     """The device for `auto`, `cpu` or `cuda`, set up: threads, allocator, determinism.
 
-    A GPU is claimed for this process, see luna.gpus; CUDA_VISIBLE_DEVICES says which may be.
+    A GPU is claimed for this process, see luna.runtime.gpus; CUDA_VISIBLE_DEVICES limits which.
     Raises UserError when `cuda` is wanted and there is no usable GPU.
     """
     if wanted == "cuda" and not torch.cuda.is_available():

@@ -1,1 +1,1 @@
-"""From predictions to figures: metrics, the official FROC, confidence intervals."""
+"""From predictions to scores: metrics, the official FROC, confidence intervals."""

@@ -209,7 +209,7 @@ def _capped(marks: FloatArray, most: int) -> FloatArray:
 
 
 def _hits(marks: FloatArray, findings: FloatArray) -> npt.NDArray[np.bool_]:
-    """Which mark lies inside which finding, (marks, findings)."""
+    """Which mark is inside which finding, (marks, findings)."""
     squared = ((marks[:, None, :3] - findings[None, :, :3]) ** 2).sum(axis=2)
     diameter = np.where(findings[:, 3] < 0, _UNKNOWN_DIAMETER_MM, findings[:, 3])
     return np.asarray(squared < (diameter / 2) ** 2)

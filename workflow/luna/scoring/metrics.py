@@ -74,7 +74,7 @@ def ranking(labels: IntArray, probabilities: FloatArray) -> Metrics:
 def best_threshold(labels: IntArray, probabilities: FloatArray) -> float:
     """The threshold with the highest F1 for 'probability above it'; 0.5 where F1 is undefined.
 
-    It lies midway between two scores, so that it does not depend on the last digit of one.
+    It is midway between two scores, so that it does not depend on the last digit of one.
     """
     if not (labels == 1).any() or not np.isfinite(probabilities).all():
         return 0.5

@@ -25,7 +25,7 @@ def read_submission(path: Path, listed: list[str] | None = None) -> pd.DataFrame
 def read_findings(path: Path, may_repeat: bool = False) -> pd.DataFrame:
     """Nodules or excluded findings: seriesuid, xyz and diameter_mm; a diameter may be negative.
 
-    The challenge's excluded findings stand in their table several times, which changes nothing.
+    The challenge's table of excluded findings repeats some rows, which changes nothing.
     """
     return _whole(path, ANNOTATION_COLUMNS, may_repeat)
 

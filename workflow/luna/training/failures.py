@@ -13,7 +13,7 @@ from luna.batches.epoch import Epoch
 
 @contextlib.contextmanager
 def explain_lack_of_memory(batch_size: int, device: torch.device) -> Iterator[None]:
-    """Turn a lack of the GPU's or the machine's memory into a UserError that says what to try."""
+    """Turn a lack of the GPU's or the machine's memory into a UserError with what to try."""
     try:
         yield
     except RuntimeError as error:

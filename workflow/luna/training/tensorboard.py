@@ -16,7 +16,7 @@ from luna.scoring.metrics import NAMES, Metrics
 class TensorBoardLogs:
     """Writes a run's metrics. The x-axis is the number of training samples seen so far.
 
-    Logs lie in folder/prefix/run-comment-split. With two writers there is one log for training and
+    Logs are in folder/prefix/run-comment-split. With two writers there is one log for training and
     one for validation with the same tags, so that TensorBoard draws both into one plot; with one
     writer there is a single log with tags trn/... and val/...
     """
