@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -64,7 +65,8 @@ class LunaDataset(Dataset[Sample]):
 
     def __getitem__(self, index: int) -> Sample:
         """One sample."""
-        return self.__getitems__([index])[0]
+        sample: Sample = self.__getitems__([index])[0]
+        return sample
 
     def __getitems__(self, indices: Sequence[int]) -> "Samples":
         """Several samples, whose crops share one block of memory; torch's DataLoader asks for these."""
@@ -85,26 +87,34 @@ class LunaDataset(Dataset[Sample]):
             self.source.read(int(row), crop)
 
 
-class Samples(list[Sample]):
-    """Samples whose crops are one block of memory, int16 (n, 1, *block)."""
+class Samples(Sequence[Sample]):
+    """Samples whose crops are one block of memory, int16 (n, 1, *block).
+
+    A sample is made when it is asked for, so that a batch that needs only the block costs nothing more.
+    """
 
     def __init__(self, dataset: LunaDataset, indices: Sequence[int], crops: Tensor) -> None:
         self.crops = crops
-        super().__init__(
-            (
-                crop,
-                torch.tensor(dataset.labels[index]),
-                dataset.series_uids[index],
-                torch.from_numpy(dataset.centers_irc[index]),
-            )
-            for crop, index in zip(crops, indices, strict=True)
+        self._dataset, self._indices = dataset, indices
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def __getitem__(self, place: Any) -> Any:
+        """One sample of the batch."""
+        index = self._indices[place]
+        return (
+            self.crops[place],
+            torch.tensor(self._dataset.labels[index]),
+            self._dataset.series_uids[index],
+            torch.from_numpy(self._dataset.centers_irc[index]),
         )
 
 
-def crops_of(samples: list[Sample]) -> Tensor:
+def crops_of(samples: Any) -> Tensor:
     """The crops of a batch, int16 (n, *block): a `collate_fn` that copies nothing."""
-    assert isinstance(samples, Samples)
-    return samples.crops[:, 0]
+    crops: Tensor = samples.crops[:, 0]
+    return crops
 
 
 def _empty_crops(shape: tuple[int, ...]) -> Tensor:

@@ -2,8 +2,8 @@
 
 import zlib
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -15,16 +15,40 @@ from luna.data.records import CandidateCount, NoduleCount, SeriesCount, Verifica
 from luna.data.series import locate, outside_ct
 from luna.data.subsets import SUBSETS
 from luna.data.tables import lines_text, read_annotations, read_candidates
-from luna.imaging.checks import Problem, file_problems, header_problems, hu_problems, scan_voxels
+from luna.imaging.checks import Problem, VoxelScan, file_problems, header_problems, hu_problems, scan_voxels
 from luna.imaging.ct import find_cts, read_header, series_uid_of
 from luna.imaging.header import CtHeader
 from luna.imaging.uids import is_valid_uid
 
-COLUMNS = [
-    "seriesuid", "subset", "path", "slices", "rows", "columns", "spacing", "origin", "direction",
-    "element_type", "bytes", "checksum", "hu_min", "hu_max", "status", "problem",
-]  # fmt: skip
-"""One row per series; spacing, origin (mm, xyz) and direction (row by row) hold numbers and blanks."""
+
+@dataclass
+class SeriesRow:
+    """A row of series.csv. What could not be read is None.
+
+    spacing, origin (mm, xyz) and direction (row by row) hold numbers separated by blanks. bytes: of
+    the uncompressed voxels. status: `ok` or `problem`; problem: one line for each.
+    """
+
+    seriesuid: str
+    subset: int
+    path: str
+    slices: int | None = None
+    rows: int | None = None
+    columns: int | None = None
+    spacing: str | None = None
+    origin: str | None = None
+    direction: str | None = None
+    element_type: str | None = None
+    bytes: int | None = None
+    checksum: str | None = None
+    hu_min: int | None = None
+    hu_max: int | None = None
+    status: str = "ok"
+    problem: str | None = None
+
+
+COLUMNS = [field.name for field in fields(SeriesRow)]
+"""Columns of series.csv."""
 
 
 def verify_subset(root: Path, subset: int, mode: str) -> pd.DataFrame:
@@ -41,11 +65,11 @@ def verify_subset(root: Path, subset: int, mode: str) -> pd.DataFrame:
         if path.suffix in (".raw", ".zraw") and path.stem not in headed:
             orphan = Problem("missing-header", str(path), "voxels without an .mhd file of the same name")
             rows.append(_row(path, path.stem, subset, None, [orphan]))
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return pd.DataFrame([asdict(row) for row in rows], columns=COLUMNS)
 
 
-def verify_series(path: Path, subset: int, mode: str) -> dict[str, Any]:
-    """Check one series; its row of COLUMNS."""
+def verify_series(path: Path, subset: int, mode: str) -> SeriesRow:
+    """Check one series."""
     uid = series_uid_of(path)
     problems = []
     if not is_valid_uid(uid):
@@ -57,18 +81,18 @@ def verify_series(path: Path, subset: int, mode: str) -> dict[str, Any]:
         problems.append(Problem(kind, str(path), str(error).removeprefix(f"{path}: ")))
         return _row(path, uid, subset, None, problems)
     problems += header_problems(path, header)
-    voxels: dict[str, Any] = {}
+    voxels = None
     if path.suffix == ".mhd":
         problems += file_problems(path, header)
     if mode == "full" and not problems:
         try:
             voxels = scan_voxels(path, header)
-            problems += hu_problems(path, voxels["hu_min"], voxels["hu_max"])
+            problems += hu_problems(path, voxels.hu_min, voxels.hu_max)
         except UserError as error:
             problems.append(Problem("unreadable", str(path), str(error).removeprefix(f"{path}: ")))
         except zlib.error as error:
             problems.append(Problem("compression", str(header.data_file), str(error)))
-    return _row(path, uid, subset, header, problems) | voxels
+    return _row(path, uid, subset, header, problems, voxels)
 
 
 def verify_dataset(
@@ -115,16 +139,25 @@ def verify_dataset(
 
 
 def _row(
-    path: Path, uid: str, subset: int, header: CtHeader | None, problems: list[Problem]
-) -> dict[str, Any]:
-    row: dict[str, Any] = {"seriesuid": uid, "subset": subset, "path": str(path)}
+    path: Path,
+    uid: str,
+    subset: int,
+    header: CtHeader | None,
+    problems: list[Problem],
+    voxels: VoxelScan | None = None,
+) -> SeriesRow:
+    row = SeriesRow(uid, subset, str(path))
     if header is not None:
-        row |= dict(zip(("slices", "rows", "columns"), header.shape, strict=True))
-        for name in ("spacing", "origin", "direction"):
-            row[name] = " ".join(repr(float(v)) for v in getattr(header.grid, name).ravel())
-        row |= {"element_type": header.element_type, "bytes": header.raw_bytes}
-    row["status"] = "problem" if problems else "ok"
-    row["problem"] = "\n".join(map(str, problems)) or None
+        row.slices, row.rows, row.columns = header.shape
+        row.spacing, row.origin, row.direction = (
+            " ".join(repr(float(value)) for value in values.ravel())
+            for values in (header.grid.spacing, header.grid.origin, header.grid.direction)
+        )
+        row.element_type, row.bytes = header.element_type, header.raw_bytes
+    if voxels is not None:
+        row.checksum, row.hu_min, row.hu_max = voxels.checksum, voxels.hu_min, voxels.hu_max
+    row.status = "problem" if problems else "ok"
+    row.problem = "\n".join(map(str, problems)) or None
     return row
 
 

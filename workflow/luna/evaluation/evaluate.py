@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 
 from luna.base.arrays import FloatArray, IntArray
 from luna.base.errors import UserError
@@ -62,22 +63,15 @@ def evaluate(
             f" {list(source.settings.crop)}; train it again or set cache.crop"
         )
     device = prepare_device(machine.device, machine.threads)
-    model = trained.network(device)
     rows = split_rows(candidates, trained.fold, trained.split)
     leaks = trained.split.method == "stride"
     tested = rows.val if leaks else rows.tst
-
-    def predicted(chosen: IntArray) -> FloatArray:
-        # Every sample is needed once: nothing is gained by holding them on the device.
-        kind = "threads" if machine.loader in ("auto", "device") else machine.loader
-        loader = make_loader(LunaDataset(candidates, source, chosen), device, kind, machine.num_workers)
-        with explain_dead_workers():
-            return predict(model, loader, device, trained.recipe.precision, flips=job.flips).probabilities
-
-    predictions = predictions_table(candidates, tested, predicted(tested))
+    predictor = _Predictor(trained, device, machine, candidates, source, job.flips)
+    predictions = predictions_table(candidates, tested, predictor.probabilities(tested))
     threshold = trained.threshold
     if job.flips:
-        threshold = best_threshold(candidates["class"].to_numpy()[rows.val], predicted(rows.val))
+        labels = candidates["class"].to_numpy()[rows.val]
+        threshold = best_threshold(labels, predictor.probabilities(rows.val))
     uids = list(series["seriesuid"]) if leaks else tested_series(candidates, series, trained.fold)
     matches = match(predictions, Truth(uids, job.annotations, job.excluded), job.scoring)
     assessment = assess(predictions, matches, uids, np.full(len(uids), threshold), job.scoring)
@@ -99,3 +93,30 @@ def evaluate(
     write_record(job.evaluation_file, evaluation)
     cpm = evaluation.froc.cpm
     log.info("%s fold %d: CPM %s", trained.run, trained.fold, "not defined" if cpm is None else f"{cpm:.4f}")
+
+
+class _Predictor:
+    """Predicts chosen rows of candidates.csv."""
+
+    def __init__(
+        self,
+        trained: ModelFile,
+        device: torch.device,
+        machine: Machine,
+        candidates: pd.DataFrame,
+        source: CropSource,
+        flips: bool,
+    ) -> None:
+        self._model, self._precision = trained.network(device), trained.recipe.precision
+        self._device, self._machine, self._flips = device, machine, flips
+        self._candidates, self._source = candidates, source
+
+    def probabilities(self, rows: IntArray) -> FloatArray:
+        """Probability of a nodule for each of the rows, (n,)."""
+        # Every sample is needed once: holding them on the device would gain nothing.
+        kind = "threads" if self._machine.loader in ("auto", "device") else self._machine.loader
+        dataset = LunaDataset(self._candidates, self._source, rows)
+        loader = make_loader(dataset, self._device, kind, self._machine.num_workers)
+        with explain_dead_workers():
+            predictions = predict(self._model, loader, self._device, self._precision, flips=self._flips)
+        return predictions.probabilities

@@ -3,7 +3,7 @@
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,14 @@ class Problem(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.where}: {self.text}"
+
+
+class VoxelScan(NamedTuple):
+    """What reading all voxels of a CT gives: lowest and highest HU, and a checksum of the voxel file."""
+
+    hu_min: int
+    hu_max: int
+    checksum: str
 
 
 MIN_SLICES = 8
@@ -77,16 +85,17 @@ def hu_problems(path: Path, low: int, high: int) -> Iterator[Problem]:
         yield Problem("slope", str(path), f"the lowest value is {low} HU; air is near -1000")
 
 
-def scan_voxels(path: Path, header: CtHeader) -> dict[str, Any]:
-    """HU range and checksum, in one pass over the voxel file where it is plain or zlib int16."""
+def scan_voxels(path: Path, header: CtHeader) -> VoxelScan:
+    """Read all voxels, in one pass over the voxel file where it is plain or zlib int16.
+
+    Raises UserError for a file that cannot be read and zlib.error for a broken stream.
+    """
     if path.suffix == ".mhd" and header.is_plain_int16:
-        low, high, checksum = _scan_raw(header.data_file)
-    elif path.suffix == ".mhd" and header.compressed and header.element_type == "MET_SHORT":
-        low, high, checksum = _scan_zraw(header)
-    else:
-        hu = read_ct(path).hu
-        low, high, checksum = int(hu.min()), int(hu.max()), ct_checksum(path)
-    return {"hu_min": low, "hu_max": high, "checksum": checksum}
+        return VoxelScan(*_scan_raw(header.data_file))
+    if path.suffix == ".mhd" and header.compressed and header.element_type == "MET_SHORT":
+        return VoxelScan(*_scan_zraw(header))
+    hu = read_ct(path).hu
+    return VoxelScan(int(hu.min()), int(hu.max()), ct_checksum(path))
 
 
 def _scan_raw(path: Path) -> tuple[int, int, str]:
