@@ -37,7 +37,7 @@ format: .venv/installed  ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile workflow/rules
 
-docs: .venv/installed  ## Write config/README.md from the schema
+docs: .venv/installed  ## Write config/README.md and schema.json
 	$(BIN)/python workflow/scripts/describe_config.py
 
 BENCH ?= --out docs/benchmarks.md

@@ -49,7 +49,7 @@ rule verify_subset:
 
 rule verify:
     input:
-        subsets=expand(layout.SUBSET_TABLE, subset=SUBSETS),
+        subsets=SUBSET_TABLES,
         annotations=ANNOTATIONS,
         candidates=CANDIDATES,
     output:
@@ -67,13 +67,12 @@ rule verify:
         "../../envs/luna.yaml"
     params:
         code=code("verify"),
-        root=ROOT,
         problems=layout.PROBLEMS,
         options=options(DATA, only=["on_problem", "expect"]),
     message:
         "Verifying the data set"
     shell:
-        "($PYTHON $SCRIPTS/verify.py --root {params.root:q} --subsets {input.subsets}"
+        "($PYTHON $SCRIPTS/verify.py --subsets {input.subsets}"
         " --annotations {input.annotations:q} --candidates {input.candidates:q}"
         " --series {output.series} --report {output.report} --problems {params.problems}"
         " {params.options}) 2>&1 | tee {log} >&2"

@@ -74,8 +74,14 @@ if REMOTE and CONFIG.cache.source == "none":
     )
 
 
+SUBSET_TABLES = expand(layout.SUBSET_TABLE, subset=SUBSETS)
 if not SUBSETS:
-    # Verification then says that there is no data; a download must work without any.
+    # A download must work without any data, so this is not an error yet. For all else Snakemake
+    # reports an input as missing that cannot exist: this text.
+    SUBSET_TABLES = [
+        f"data.root: {DATA.root or 'is empty'}: no folder subset0 to subset9 with files was found;"
+        f" `snakemake {layout.DOWNLOAD}` with the same options downloads LUNA16 to a folder"
+    ]
     ANNOTATIONS, CANDIDATES, TRUTH = [], [], []
 
 

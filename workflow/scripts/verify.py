@@ -9,7 +9,6 @@ from pathlib import Path
 import find_luna  # noqa: F401
 import pandas as pd
 
-from luna.base import layout
 from luna.base.errors import UserError
 from luna.base.files import write_csv, write_record, write_text
 from luna.cli.options import Parser, add_section, section_of
@@ -24,10 +23,9 @@ SETTINGS = ("on_problem", "expect")
 
 def parser() -> argparse.ArgumentParser:
     parser = Parser(__doc__)
-    parser.add_argument("--root", type=Path, required=True, help="folder of the data set")
-    parser.add_argument("--subsets", type=Path, nargs="*", default=[], help="tables of verify_subset.py")
-    parser.add_argument("--annotations", type=Path, nargs="?", help="the nodules")
-    parser.add_argument("--candidates", type=Path, nargs="*", default=[])
+    parser.add_argument("--subsets", type=Path, nargs="+", required=True, help="tables of verify_subset.py")
+    parser.add_argument("--annotations", type=Path, required=True, help="the nodules")
+    parser.add_argument("--candidates", type=Path, nargs="+", required=True)
     parser.add_argument("--series", type=Path, required=True, help="the table of usable series to write")
     parser.add_argument("--report", type=Path, required=True, help="what was found, as JSON, to write")
     parser.add_argument("--problems", type=Path, required=True, help="all problems, as text, to write")
@@ -39,11 +37,6 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> None:
     options = parser().parse_args(argv)
     settings = section_of(options, DataSettings, only=SETTINGS)
-    if not options.subsets:
-        raise UserError(
-            f"data.root: {options.root}: no folder subset0 to subset9 with files was found;"
-            f" `snakemake {layout.DOWNLOAD}` with the same options downloads LUNA16 to a folder"
-        )
     series = pd.concat(map(read_stage_table, options.subsets))
     usable, found = verify_dataset(series, options.annotations, options.candidates, settings.expect)
     write_csv(options.series, usable)

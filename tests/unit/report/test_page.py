@@ -128,6 +128,9 @@ def test_what_stands_out_is_said(page: Path) -> None:
     summary = read_record(results / "summary.json", Summary)
     first, second = summary.runs["a"], summary.runs["b"]
     nothing = first.at_threshold["half"].model_copy(update={"true_positives": 0, "false_positives": 0})
+    second = second.model_copy(
+        update={"at_threshold": {"half": nothing.model_copy(update={"true_positives": 1})}}
+    )
     first = first.model_copy(update={"leaks": True, "at_threshold": first.at_threshold | {"half": nothing}})
     shared = {"patients_in_two_subsets": {"P": {"1.2": 2, "1.3": 6}}}
     rows = [
@@ -172,7 +175,7 @@ def test_the_page_in_a_browser(page: Path, tmp_path: Path, width: int) -> None:
         ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--dump-dom",
          "--proxy-server=127.0.0.1:9", f"--window-size={width},900", f"--user-data-dir={tmp_path}/profile",
          copy.as_uri()],
-        capture_output=True, text=True, check=False, timeout=120,
+        capture_output=True, encoding="utf-8", check=False, timeout=120,
     )  # fmt: skip
     title = re.search(r"<title>(.*?)</title>", done.stdout)
     pictures = page.read_text(encoding="utf-8").count("<img")

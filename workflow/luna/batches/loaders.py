@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import logging
+import signal
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -73,6 +74,9 @@ def explain_dead_workers() -> Iterator[None]:
         )
         if isinstance(error, RuntimeError) and not about_workers:
             raise
+        with contextlib.suppress(ValueError):  # not in the main thread
+            # torch's handler would raise again while this error is being shown.
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         raise _dead_worker() from error
 
 
