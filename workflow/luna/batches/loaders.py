@@ -80,9 +80,9 @@ def explain_dead_workers() -> Iterator[None]:
         raise _dead_worker() from error
 
 
-def _dead_worker(why: str = "perhaps out of memory or of shared memory (/dev/shm)") -> UserError:
+def _dead_worker() -> UserError:
     return UserError(
-        f"a loader's worker process died or cannot work, {why};"
+        "a loader's worker process died or cannot work, perhaps out of memory or of shared memory (/dev/shm);"
         " set training.loader to threads, which needs no processes, or lower training.num_workers"
     )
 
