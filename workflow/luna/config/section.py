@@ -40,6 +40,14 @@ def values_of(section: Section) -> dict[str, Value]:
     return {name: value_at(section, name) for name, _ in fields_of(type(section))}
 
 
+def plain_values_of(section: Section) -> dict[str, str | int | float]:
+    """The values of a section by dotted names, lists as text with blanks, for tables and logs."""
+    return {
+        name: " ".join(map(str, value)) if isinstance(value, tuple) else value
+        for name, value in values_of(section).items()
+    }
+
+
 def value_at(section: Section, name: str) -> Value:
     """One value of a section by its dotted name."""
     value: Any = section

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from luna.config.recipe import Recipe
-from luna.config.section import values_of
+from luna.config.section import plain_values_of
 from luna.report.results import Results
 from luna.scoring.records import Comparison, RunSummary
 
@@ -41,10 +41,7 @@ def findings(results: Results) -> list[tuple[str, str]]:
 def recipe_differences(recipes: dict[str, Recipe]) -> dict[str, dict[str, str]]:
     """The recipes' keys that are not the same in every run: key -> run -> value as text."""
     values = {
-        run: {
-            key: " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
-            for key, value in values_of(recipe).items()
-        }
+        run: {key: str(value) for key, value in plain_values_of(recipe).items()}
         for run, recipe in recipes.items()
     }
     keys = list(next(iter(values.values())))

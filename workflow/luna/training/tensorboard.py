@@ -8,7 +8,7 @@ import numpy as np
 from luna.base.arrays import FloatArray, HuArray, IntArray
 from luna.config.machine import Logs
 from luna.config.recipe import Recipe
-from luna.config.section import values_of
+from luna.config.section import plain_values_of
 from luna.imaging.planes import three_planes
 from luna.scoring.metrics import NAMES, Metrics
 
@@ -61,11 +61,8 @@ class TensorBoardLogs:
         if not self._logs.tensorboard or not best:
             return
         writer, _ = self._writer("val", 0)
-        values = {
-            name: " ".join(map(str, value)) if isinstance(value, tuple) else value
-            for name, value in values_of(recipe).items()
-        }
-        writer.add_hparams(values, {f"best/{name}": value for name, value in best.items()}, run_name=".")
+        metrics = {f"best/{name}": value for name, value in best.items()}
+        writer.add_hparams(plain_values_of(recipe), metrics, run_name=".")
 
     def close(self) -> None:
         """Write everything out."""
