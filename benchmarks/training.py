@@ -22,7 +22,7 @@ from luna.crops.sources import CachedCrops
 from luna.model.build import build_model
 from luna.model.luna import LunaModel
 from luna.runtime.cores import keep_freed_memory
-from luna.runtime.device import prepare_device, uses_bf16
+from luna.runtime.device import prepared_device, uses_bf16
 from luna.runtime.team import ALONE
 from luna.training.job import TrainingJob
 from luna.training.loop import fit
@@ -213,27 +213,20 @@ def _time_of(step: Callable[[], Any], count: int) -> float:
 
 def _epoch_speed(scan: Scan, recipe: dict[str, Any], samples: int) -> tuple[float, float]:
     """Samples a second of an epoch, and the share of its time in which the model waits for data."""
-    device = prepare_device("auto", 64)
     source = CachedCrops(scan.candidates, scan.folder / "train", CropSettings())
     dataset = LunaDataset(scan.candidates, source)
     out = scan.folder / "out"
     two_epochs = Recipe.model_validate(recipe | {"samples_per_epoch": samples, "epochs": 2})
     job = TrainingJob(
-        "benchmark",
-        0,
-        two_epochs,
-        SplitSettings(),
-        0,
-        "",
-        out / "model.pt",
-        out / "history.csv",
-        out / "state",
-    )
+        "benchmark", 0, two_epochs, SplitSettings(), 0, "",
+        out / "model.pt", out / "history.csv", out / "state",
+    )  # fmt: skip
     shutil.rmtree(job.state_folder, ignore_errors=True)
     few = LunaDataset(scan.candidates, source, np.arange(2))
-    setup = set_up(job, Machine(), Logs(), device, ALONE, dataset, few)
-    setup.training = watched = _WatchedLoader(setup.training)
-    fit(setup)
+    with prepared_device("auto", 64) as device:
+        setup = set_up(job, Machine(), Logs(), device, ALONE, dataset, few)
+        setup.training = watched = _WatchedLoader(setup.training)
+        fit(setup)
     took = watched.took[-1]
     return samples / took, watched.waited[-1] / took
 

@@ -16,7 +16,7 @@ from luna.cli.options import Parser, add_section, section_of
 from luna.cli.program import command_line_program
 from luna.config.machine import Machine
 from luna.crops.cache import crop_file
-from luna.runtime.device import prepare_device
+from luna.runtime.device import prepared_device
 
 
 def parser() -> argparse.ArgumentParser:
@@ -42,11 +42,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     dataset = LunaDataset(candidates, crops, sortby_str=options.sortby)
     files = [crop_file(options.crops, uid) for uid in candidates["seriesuid"].unique()]
     machine = section_of(options, Machine, only=["device", "threads"])
-    device = prepare_device(machine.device, machine.threads)
-    table = time_loaders(
-        dataset, [file for file in files if file.exists()], device, options.loader,
-        options.num_workers, options.batch_size, options.samples,
-    )  # fmt: skip
+    with prepared_device(machine.device, machine.threads) as device:
+        table = time_loaders(
+            dataset, [file for file in files if file.exists()], device, options.loader,
+            options.num_workers, options.batch_size, options.samples,
+        )  # fmt: skip
     print("samples per second, cold (first pass) and warm:")
     print(table.to_string(index=False, float_format="{:,.0f}".format))
     best = table.iloc[0]

@@ -6,19 +6,20 @@ import sys
 from pathlib import Path
 
 from conftest import PROJECT
-from luna.runtime.gpus import claim_gpu
+from luna.runtime.gpus import claimed_gpu
 
 CLAIM = """
 import sys
 from pathlib import Path
-from luna.runtime.gpus import claim_gpu
-print(claim_gpu(["GPU-a", "GPU-b"], Path(sys.argv[1])), flush=True)
-sys.stdin.read()
+from luna.runtime.gpus import claimed_gpu
+with claimed_gpu(["GPU-a", "GPU-b"], Path(sys.argv[1])) as place:
+    print(place, flush=True)
+    sys.stdin.read()
 """
 
 
 def test_jobs_side_by_side_claim_different_gpus(tmp_path: Path) -> None:
-    """A claim ends with its process, also when that is killed."""
+    """A claim ends with its context, and with its process when that is killed."""
     environment = os.environ | {"PYTHONPATH": str(PROJECT / "workflow")}
 
     def job_that_claims() -> subprocess.Popen[str]:
@@ -36,5 +37,6 @@ def test_jobs_side_by_side_claim_different_gpus(tmp_path: Path) -> None:
     for each in (first, second, third):
         each.kill()
         each.wait()
-    assert claim_gpu(["GPU-a"], tmp_path) == 0
-    assert claim_gpu(["GPU-a"], tmp_path) == 0, "a second training in the same notebook"
+    for _ in range(2):  # as two trainings in the same notebook
+        with claimed_gpu(["GPU-a"], tmp_path) as place:
+            assert place == 0

@@ -1,6 +1,7 @@
 """Test a trained model on its fold's held-out test series."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from luna.base.arrays import FloatArray, IntArray
+from luna.base.arrays import FloatArray
 from luna.base.errors import UserError
 from luna.base.files import write_csv, write_record
 from luna.batches.dataset import LunaDataset
@@ -19,7 +20,7 @@ from luna.crops.sources import CropSource
 from luna.data.folds import split_rows, tested_series
 from luna.model.file import ModelFile
 from luna.model.inference import predict
-from luna.runtime.device import prepare_device
+from luna.runtime.device import prepared_device
 from luna.scoring.assess import Truth, assess, match, predictions_table
 from luna.scoring.metrics import best_threshold
 from luna.scoring.records import Evaluation
@@ -62,16 +63,14 @@ def evaluate(
             f"{job.model_file}: made for crops of {list(trained.crop)} voxels, the cache has"
             f" {list(source.settings.crop)}; train it again or set cache.crop"
         )
-    device = prepare_device(machine.device, machine.threads)
     rows = split_rows(candidates, trained.fold, trained.split)
     leaks = trained.split.method == "stride"
     tested = rows.val if leaks else rows.tst
-    predictor = _Predictor(trained, device, machine, candidates, source, job.flips)
-    predictions = predictions_table(candidates, tested, predictor.probabilities(tested))
-    threshold = trained.threshold
-    if job.flips:
-        labels = candidates["class"].to_numpy()[rows.val]
-        threshold = best_threshold(labels, predictor.probabilities(rows.val))
+    datasets = [LunaDataset(candidates, source, part) for part in (tested, rows.val)[: 1 + job.flips]]
+    with prepared_device(machine.device, machine.threads) as device:
+        probabilities = _predict(trained, datasets, job.flips, machine, device)
+    predictions = predictions_table(candidates, tested, probabilities[0])
+    threshold = best_threshold(datasets[1].labels, probabilities[1]) if job.flips else trained.threshold
     uids = list(series["seriesuid"]) if leaks else tested_series(candidates, series, trained.fold)
     matches = match(predictions, Truth(uids, job.annotations, job.excluded), job.scoring)
     assessment = assess(predictions, matches, uids, np.full(len(uids), threshold), job.scoring)
@@ -95,28 +94,20 @@ def evaluate(
     log.info("%s fold %d: CPM %s", trained.run, trained.fold, "not defined" if cpm is None else f"{cpm:.4f}")
 
 
-class _Predictor:
-    """Predicts chosen rows of candidates.csv."""
-
-    def __init__(
-        self,
-        trained: ModelFile,
-        device: torch.device,
-        machine: Machine,
-        candidates: pd.DataFrame,
-        source: CropSource,
-        flips: bool,
-    ) -> None:
-        self._model, self._precision = trained.network(device), trained.recipe.precision
-        self._device, self._machine, self._flips = device, machine, flips
-        self._candidates, self._source = candidates, source
-
-    def probabilities(self, rows: IntArray) -> FloatArray:
-        """Probability of a nodule for each of the rows, (n,)."""
-        # Every sample is needed once: holding them on the device would gain nothing.
-        kind = "threads" if self._machine.loader in ("auto", "device") else self._machine.loader
-        dataset = LunaDataset(self._candidates, self._source, rows)
-        loader = make_loader(dataset, self._device, kind, self._machine.num_workers)
-        with explain_dead_workers():
-            predictions = predict(self._model, loader, self._device, self._precision, flips=self._flips)
-        return predictions.probabilities
+def _predict(
+    trained: ModelFile,
+    datasets: Sequence[LunaDataset],
+    flips: bool,
+    machine: Machine,
+    device: torch.device,
+) -> list[FloatArray]:
+    """Probability of a nodule for each sample of each dataset, (n,)."""
+    # Every sample is needed once: holding them on the device would gain nothing.
+    kind = "threads" if machine.loader in ("auto", "device") else machine.loader
+    model = trained.network(device)
+    with explain_dead_workers():
+        loaders = [make_loader(dataset, device, kind, machine.num_workers) for dataset in datasets]
+        return [
+            predict(model, loader, device, trained.recipe.precision, flips=flips).probabilities
+            for loader in loaders
+        ]

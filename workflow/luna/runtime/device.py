@@ -1,19 +1,21 @@
 """The device that computes, and the arithmetic it is fastest with."""
 
 import contextlib
+from collections.abc import Iterator
 
 import torch
 from torch import nn
 
 from luna.base.errors import UserError
 from luna.runtime.cores import keep_freed_memory, usable_threads
-from luna.runtime.gpus import claim_gpu
+from luna.runtime.gpus import claimed_gpu
 
 
-def prepare_device(wanted: str, threads: int) -> torch.device:
+@contextlib.contextmanager
+def prepared_device(wanted: str, threads: int) -> Iterator[torch.device]:
     """The device for `auto`, `cpu` or `cuda`, set up: threads, allocator, determinism.
 
-    A GPU is claimed for this process, see luna.runtime.gpus; CUDA_VISIBLE_DEVICES limits which.
+    A GPU is claimed until the context ends, see luna.runtime.gpus; CUDA_VISIBLE_DEVICES limits which.
     Raises UserError when `cuda` is wanted and there is no usable GPU.
     """
     if wanted == "cuda" and not torch.cuda.is_available():
@@ -22,13 +24,18 @@ def prepare_device(wanted: str, threads: int) -> torch.device:
     torch.backends.cudnn.deterministic = True
     if wanted == "cpu" or not torch.cuda.is_available():
         keep_freed_memory()
-        return torch.device("cpu")
+        yield torch.device("cpu")
+        return
     names = [
         str(torch.cuda.get_device_properties(number).uuid) for number in range(torch.cuda.device_count())
     ]
-    device = torch.device("cuda", claim_gpu(names))
-    torch.cuda.set_device(device)
-    return device
+    with claimed_gpu(names) as number:
+        torch.cuda.set_device(number)
+        try:
+            yield torch.device("cuda", number)
+        finally:
+            # A notebook lives on; the next job needs the memory.
+            torch.cuda.empty_cache()
 
 
 def uses_bf16(device: torch.device, precision: str) -> bool:

@@ -16,7 +16,7 @@ from luna.crops.sources import CropSource
 from luna.data.folds import split_rows
 from luna.model.inference import channels_last, predict
 from luna.runtime.cores import usable_threads
-from luna.runtime.device import autocast, prepare_device
+from luna.runtime.device import autocast, prepared_device
 from luna.runtime.team import join_team, leave_team, team_size
 from luna.scoring.metrics import best_threshold
 from luna.training.failures import check_losses, explain_lack_of_memory
@@ -42,19 +42,19 @@ def train(
     rows = split_rows(candidates, job.fold, job.split)
     training_set = LunaDataset(candidates, source, rows.trn)
     validation_set = LunaDataset(candidates, source, rows.val)
-    device = prepare_device(machine.device, usable_threads(machine.threads) // team_size())
-    log.info(
-        "%s fold %d on %s: %d training samples (%d nodules), %d for validation (%d nodules)",
-        job.run, job.fold, device, len(training_set), training_set.labels.sum(),
-        len(validation_set), validation_set.labels.sum(),
-    )  # fmt: skip
-    team = join_team(device)
-    with explain_lack_of_memory(job.recipe.batch_size, device), explain_dead_workers():
-        setup = set_up(job, machine, logs, device, team, training_set, validation_set)
-        fit(setup)
-    if team.is_first:
-        write_results(job, setup.state, source.settings, setup.data)
-    leave_team()
+    with prepared_device(machine.device, usable_threads(machine.threads) // team_size()) as device:
+        log.info(
+            "%s fold %d on %s: %d training samples (%d nodules), %d for validation (%d nodules)",
+            job.run, job.fold, device, len(training_set), training_set.labels.sum(),
+            len(validation_set), validation_set.labels.sum(),
+        )  # fmt: skip
+        team = join_team(device)
+        with explain_lack_of_memory(job.recipe.batch_size, device), explain_dead_workers():
+            setup = set_up(job, machine, logs, device, team, training_set, validation_set)
+            fit(setup)
+        if team.is_first:
+            write_results(job, setup.state, source.settings, setup.data)
+        leave_team()
 
 
 def fit(setup: Setup) -> None:
