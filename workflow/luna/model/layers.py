@@ -20,9 +20,9 @@ class Scaled:
 
 
 class InputNorm(nn.BatchNorm3d):
-    """Batch normalisation of the crops, the first layer of a network.
+    """Batch normalisation of the crops, the first layer of a network; it has one channel.
 
-    In training it leaves scale and shift to the convolution behind it, which must be an
+    In training it leaves scale and shift to the convolutions behind it, which must be
     `InputConv3d`.
     """
 
@@ -34,12 +34,26 @@ class InputNorm(nn.BatchNorm3d):
 
     def standardised(self, crops: Tensor) -> Tensor:
         """Mean 0 and variance 1 over the batch; the running statistics follow."""
-        if self.num_batches_tracked is not None:
-            self.num_batches_tracked += 1
-        return functional.batch_norm(
-            crops, self.running_mean, self.running_var, training=True, momentum=self.momentum or 0.0,
-            eps=self.eps,
-        )  # fmt: skip
+        # Not torch's batch_norm: it gives each channel one block of the GPU, and here there is one channel.
+        # For 512 crops on an H100 that takes 30 ms, a third of a training step; on a CPU it is slower too.
+        mean = crops.mean()
+        centred = crops - mean
+        variance = centred.square().mean()
+        update_running_statistics(self, mean, variance, crops.numel())
+        return centred * torch.rsqrt(variance + self.eps)
+
+
+@torch.no_grad()
+def update_running_statistics(
+    norm: nn.BatchNorm3d, mean: Tensor, variance: Tensor, count: Tensor | int
+) -> None:
+    """What batch normalisation remembers of a batch: mean and variance (channels,) of `count` voxels each."""
+    if norm.running_mean is None or norm.running_var is None or norm.num_batches_tracked is None:
+        return
+    momentum = norm.momentum or 0.0
+    norm.running_mean.lerp_(mean.to(norm.running_mean.dtype), momentum)
+    norm.running_var.lerp_((variance * count / (count - 1)).to(norm.running_var.dtype), momentum)
+    norm.num_batches_tracked += 1
 
 
 class InputConv3d(nn.Conv3d):
@@ -53,13 +67,24 @@ class InputConv3d(nn.Conv3d):
     def forward(self, batch: Tensor | Scaled) -> Tensor:
         """(n, in_channels, d, h, w), or one channel scaled -> (n, out_channels, d, h, w)."""
         if isinstance(batch, Tensor):
-            return super().forward(batch)
-        channels = torch.cat([batch.values, torch.ones_like(batch.values)], dim=1)
-        kernel = torch.cat([self.weight * batch.scale, self.weight * batch.shift], dim=1)
-        return functional.conv3d(
-            channels.contiguous(memory_format=torch.channels_last_3d), kernel, self.bias,
-            self.stride, self.padding,
-        )  # fmt: skip
+            channels, kernel = batch, self.weight
+        else:
+            channels = torch.cat([batch.values, torch.ones_like(batch.values)], dim=1)
+            channels = channels.contiguous(memory_format=torch.channels_last_3d)
+            kernel = torch.cat([self.weight * batch.scale, self.weight * batch.shift], dim=1)
+        if channels.is_cuda:
+            channels, kernel = with_channels_for_cudnn(channels), with_channels_for_cudnn(kernel)
+        return functional.conv3d(channels, kernel, self.bias, self.stride, self.padding)
+
+
+def with_channels_for_cudnn(tensor: Tensor) -> Tensor:
+    """The tensor (n, channels, d, h, w) with channels of zeros added, at least 4.
+
+    cuDNN's fast bf16 convolutions start there: with one or two channels a training step of 32 crops
+    takes 22.7 ms on an H100, with four 6.3 ms.
+    """
+    missing = 4 - tensor.shape[1]
+    return tensor if missing <= 0 else functional.pad(tensor, (0, 0, 0, 0, 0, 0, 0, missing))
 
 
 def initialise(model: nn.Module) -> None:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.nn.functional import all_reduce
 
-from luna.model.layers import InputNorm
+from luna.model.layers import InputNorm, update_running_statistics
 from luna.runtime.team import Team
 
 
@@ -51,12 +51,7 @@ def _standardise_together(norm: nn.BatchNorm3d, batch: Tensor) -> Tensor:
     count, total, squares = sums.split([1, batch.shape[1], batch.shape[1]])
     mean = total / count
     variance = squares / count - mean.square()
-    if norm.running_mean is not None and norm.running_var is not None and norm.momentum is not None:
-        with torch.no_grad():
-            norm.running_mean.lerp_(mean.float(), norm.momentum)
-            norm.running_var.lerp_((variance * count / (count - 1)).float(), norm.momentum)
-            if norm.num_batches_tracked is not None:
-                norm.num_batches_tracked += 1
+    update_running_statistics(norm, mean, variance, count)
     factor = torch.rsqrt(variance + norm.eps).float()
     return (batch - _per_channel(mean.float())) * _per_channel(factor)
 

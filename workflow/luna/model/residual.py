@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from luna.model.layers import CLASS_NAMES, initialise
+from luna.model.layers import CLASS_NAMES, InputConv3d, InputNorm, Scaled, initialise
 
 
 class ResidualBlock(nn.Module):
@@ -12,14 +12,14 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, in_channels: int, channels: int) -> None:
         super().__init__()
-        self.conv1 = nn.Conv3d(in_channels, channels, kernel_size=3, stride=2, padding=1, bias=False)
+        self.conv1 = InputConv3d(in_channels, channels, kernel_size=3, stride=2, padding=1, bias=False)
         self.norm1 = nn.BatchNorm3d(channels)
         self.conv2 = nn.Conv3d(channels, channels, kernel_size=3, padding=1, bias=False)
         self.norm2 = nn.BatchNorm3d(channels)
-        self.shortcut = nn.Conv3d(in_channels, channels, kernel_size=1, stride=2, bias=False)
+        self.shortcut = InputConv3d(in_channels, channels, kernel_size=1, stride=2, bias=False)
         self.relu = nn.ReLU(inplace=True)
 
-    def forward(self, batch: Tensor) -> Tensor:
+    def forward(self, batch: Tensor | Scaled) -> Tensor:
         """(n, in_channels, d, h, w) -> (n, channels, d/2, h/2, w/2)."""
         straight = self.norm1(self.conv1(batch))
         straight = self.norm2(self.conv2(self.relu(straight)))
@@ -31,7 +31,7 @@ class ResidualModel(nn.Module):
 
     def __init__(self, crop: Sequence[int] = (32, 48, 48), channels: Sequence[int] = (8, 16, 32, 64)) -> None:
         super().__init__()
-        self.tail_batchnorm = nn.BatchNorm3d(1)
+        self.tail_batchnorm = InputNorm(1)
         self.blocks = nn.Sequential(
             *(ResidualBlock(*pair) for pair in zip((1, *channels), channels, strict=False))
         )
