@@ -132,16 +132,11 @@ def _resample_plane(
     """Bilinear interpolation in the row-column plane, (n, d, H, W) -> (n, d, *size)."""
     rows, columns = slices.shape[2:]
     cosine, sine = angle.cos(), angle.sin()
-    # In voxels; grid_sample wants columns first, and units in which the block reaches from -1 to 1.
-    matrix = torch.stack(
-        [
-            torch.stack([cosine * factor[:, 1], -sine * factor[:, 0], shift[:, 1]], dim=1),
-            torch.stack([sine * factor[:, 1], cosine * factor[:, 0], shift[:, 0]], dim=1),
-        ],
-        dim=1,
-    )
-    to_voxels = slices.new_tensor([size[1] / 2, size[0] / 2, 1.0])
-    to_unit = slices.new_tensor([2 / columns, 2 / rows])
-    theta = matrix * to_voxels * to_unit[:, None]
+    # From the output's units to voxels; grid_sample wants columns first.
+    along_row, along_column = factor[:, 1] * (size[1] / 2), factor[:, 0] * (size[0] / 2)
+    to_column = torch.stack([cosine * along_row, -sine * along_column, shift[:, 1]], dim=1)
+    to_row = torch.stack([sine * along_row, cosine * along_column, shift[:, 0]], dim=1)
+    # In units in which the block reaches from -1 to 1. Plain numbers: a tensor made here would wait for the GPU.
+    theta = torch.stack([to_column * (2 / columns), to_row * (2 / rows)], dim=1)
     grid = functional.affine_grid(theta, [len(slices), 1, *size], align_corners=False)
     return functional.grid_sample(slices, grid, padding_mode="border", align_corners=False)
