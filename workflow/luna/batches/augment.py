@@ -136,7 +136,7 @@ def _resample_plane(
     along_row, along_column = factor[:, 1] * (size[1] / 2), factor[:, 0] * (size[0] / 2)
     to_column = torch.stack([cosine * along_row, -sine * along_column, shift[:, 1]], dim=1)
     to_row = torch.stack([sine * along_row, cosine * along_column, shift[:, 0]], dim=1)
-    # In units in which the block reaches from -1 to 1. Plain numbers: a tensor made here would wait for the GPU.
+    # In units in which the block reaches from -1 to 1. Plain numbers: a new tensor would wait for the GPU.
     theta = torch.stack([to_column * (2 / columns), to_row * (2 / rows)], dim=1)
     grid = functional.affine_grid(theta, [len(slices), 1, *size], align_corners=False)
     return functional.grid_sample(slices, grid, padding_mode="border", align_corners=False)
