@@ -28,10 +28,10 @@ from luna.phantom.uids import phantom_series_uid
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the results: what, how much, and the figure it is compared with."""
+    """A row of the results: what was measured, the value, and what it is compared with."""
 
     what: str
-    figure: str
+    measured: str
     against: str = ""
 
 
@@ -51,7 +51,7 @@ class Scan:
 def seconds(
     function: Callable[[], Any], repeats: int = 3, clock: Callable[[], float] = time.perf_counter
 ) -> float:
-    """The shortest time of some calls, after one that warms up; clock process_time gives CPU time."""
+    """The shortest time of some calls, after one that warms up; clock: process_time for CPU time."""
     function()
     times = []
     for _ in range(repeats):

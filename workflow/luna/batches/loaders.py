@@ -1,4 +1,4 @@
-"""Three ways to bring batches to the device; all return the same batches."""
+"""Three ways to load batches onto the device; all return the same batches."""
 
 import contextlib
 import errno

@@ -12,7 +12,7 @@ from luna.data.series import locate, outside_ct
 from luna.data.tables import IRC, XYZ, read_annotations, read_candidates
 
 COLUMNS = ["id", "seriesuid", "subset", *XYZ, *IRC, "class", "diameter_mm", "annotation"]
-"""A row a candidate. xyz in mm, irc in voxels; diameter_mm and annotation (row number of the
+"""One row per candidate. xyz in mm, irc in voxels; diameter_mm and annotation (row number of the
 annotation, from 0) are 0 and -1 where the candidate is at no nodule."""
 
 
@@ -56,7 +56,7 @@ def list_candidates(
 def join_annotations(
     candidates: pd.DataFrame, annotations: pd.DataFrame
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Chapter 11's join. Gives for each candidate diameter_mm, annotation and class by distance.
+    """Chapter 11's join: for each candidate its diameter_mm, its annotation and its class by distance.
 
     diameter_mm and annotation (row number in `annotations`, from 0) are those of the first
     annotation of the series whose centre is within diameter/4 on each axis; 0 and -1 without one.

@@ -27,7 +27,7 @@ _BROKEN = (OSError, http.client.HTTPException)
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file of a record. size in bytes and md5 (hex) are None where the record does not give them."""
+    """A file of a record. size in bytes and md5 (hex) are None where the record has none."""
 
     name: str
     url: str
@@ -51,17 +51,17 @@ def list_files(record: str, patterns: Sequence[str]) -> list[RemoteFile]:
 def _remote_file(record: str, entry: dict[str, Any]) -> RemoteFile:
     name = str(entry["key"])
     if PurePosixPath(name).name != name or name.startswith("."):
-        raise ValueError(f"{name!r} is no file name")
+        raise ValueError(f"{name!r} is not a file name")
     kind, _, checksum = str(entry.get("checksum") or "").partition(":")
     url = urljoin(record, str(entry["links"]["self"]))
     return RemoteFile(name, url, entry.get("size"), checksum if kind == "md5" else None)
 
 
 def download(file: RemoteFile, folder: Path, tries: int = 8, pause_seconds: float = 2) -> Path:
-    """Bring a file into `folder`; go on where a broken transfer stopped, in this call or an earlier one.
+    """Download a file into `folder`; an interrupted transfer, also of an earlier call, is resumed.
 
-    tries: how often in a row nothing may arrive before the download stops; pauses double each time.
-    Raises UserError then, with what has arrived kept, or when size or checksum are wrong.
+    tries: attempts in a row without a byte before the download gives up; pauses double each time.
+    Raises UserError then (what has arrived is kept), or when size or checksum are wrong.
     """
     path, part = folder / file.name, folder / f".{file.name}.part"
     folder.mkdir(parents=True, exist_ok=True)
@@ -80,12 +80,12 @@ def download(file: RemoteFile, folder: Path, tries: int = 8, pause_seconds: floa
                 raise UserError(f"{file.url}: {error}; check the address") from error
             if status == http.client.REQUESTED_RANGE_NOT_SATISFIABLE and file.size is None:
                 break  # nothing is left to send
-            log.info("%s: broken off at %d bytes (%s); going on", file.name, _size(part), error)
+            log.info("%s: interrupted at %d bytes (%s); resuming", file.name, _size(part), error)
         failures = 0 if _size(part) > before else failures + 1
         if failures >= tries:
             raise UserError(
-                f"{file.url}: no bytes came in {tries} tries; what has arrived is kept,"
-                " so run the same command again later"
+                f"{file.url}: nothing arrived in {tries} attempts; the downloaded part is kept:"
+                " run the same command again later"
             )
         if failures:
             time.sleep(pause_seconds * 2 ** (failures - 1))

@@ -65,5 +65,6 @@ def summary(verification: Verification, shown: int = 10) -> str:
 
 
 def table_problem(text: str) -> Problem:
+    """A problem of a table, from `FILE: what is wrong`."""
     where, _, what = text.partition(": ")
     return Problem("table", where, what)

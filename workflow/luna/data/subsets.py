@@ -1,3 +1,3 @@
-"""The subsets that LUNA16 deals its series out to."""
+"""The subsets into which LUNA16 divides its series."""
 
 SUBSETS = 10

@@ -22,7 +22,7 @@ def read_table(
 
     Quoted fields, CRLF, a byte-order mark and blank lines are fine. Each problem names file, kind
     and lines. The frame keeps file order and its index is the line number in the file. A file that
-    is not such a table at all gives an empty frame and one problem. Repeated rows are a
+    is not such a table at all yields an empty frame and one problem. Repeated rows are a
     problem and kept once, unless they `may_repeat`.
     """
     empty = pd.DataFrame({name: pd.Series(dtype=str if name == "seriesuid" else float) for name in columns})

@@ -25,7 +25,7 @@ from luna.imaging.uids import is_valid_uid
 class SeriesRow:
     """A row of series.csv. What could not be read is None.
 
-    spacing, origin (mm, xyz) and direction (row by row) hold numbers separated by blanks. bytes: of
+    spacing, origin (mm, xyz) and direction (row by row) hold numbers separated by spaces. bytes: of
     the uncompressed voxels. status: `ok` or `problem`; problem: one line for each.
     """
 

@@ -69,7 +69,7 @@ def _test_row(evaluation: Evaluation, history: pd.DataFrame) -> pd.DataFrame:
         "run": evaluation.run, "fold": evaluation.fold, "epoch": evaluation.epoch,
         "split": evaluation.split, "samples_seen": int(seen.iloc[0]) if len(seen) else 0,
     }  # fmt: skip
-    return pd.DataFrame([row | evaluation.figures])
+    return pd.DataFrame([row | evaluation.metrics])
 
 
 def _joined(
@@ -105,18 +105,18 @@ def _table_row(run: str, summary: RunSummary) -> dict[str, str | int | float | N
         "folds": " ".join(map(str, summary.folds)),
         "scans": froc.scans,
         "nodules": froc.nodules,
-        "candidates": summary.figures["samples"],
+        "candidates": summary.metrics["samples"],
         "cpm": froc.cpm,
         "cpm_lower": froc.cpm_lower,
         "cpm_upper": froc.cpm_upper,
     }
     row |= {f"sensitivity_at_{rate}": value for rate, value in froc.sensitivity.items()}
     for name, value in (
-        ("auc", summary.figures["auc"]), ("average_precision", summary.figures["average_precision"]),
+        ("auc", summary.metrics["auc"]), ("average_precision", summary.metrics["average_precision"]),
         ("precision", chosen.precision), ("recall", chosen.recall), ("f1", chosen.f1),
         ("brier", summary.brier),
     ):  # fmt: skip
         lower, upper = summary.intervals[name]
         row |= {name: value, f"{name}_lower": lower, f"{name}_upper": upper}
     row["calibration_error"] = summary.calibration_error
-    return row | {name: summary.figures[name] for name in ("correct/all", "correct/neg", "correct/pos")}
+    return row | {name: summary.metrics[name] for name in ("correct/all", "correct/neg", "correct/pos")}

@@ -25,7 +25,7 @@ class Problem(NamedTuple):
 
 
 class VoxelScan(NamedTuple):
-    """What reading all voxels of a CT gives: lowest and highest HU, and a checksum of the voxel file."""
+    """What a pass over all voxels of a CT finds: lowest and highest HU, and a checksum of the voxel file."""
 
     hu_min: int
     hu_max: int
@@ -38,6 +38,7 @@ _ARCHIVES = {b"PK\x03\x04": "zip", b"\x1f\x8b": "gzip", b"7z\xbc\xaf": "7z"}
 
 
 def header_problems(path: Path, header: CtHeader) -> Iterator[Problem]:
+    """What is wrong with a CT's grid: spacing, origin, axes, number of slices."""
     grid = header.grid
     if not (np.isfinite(grid.spacing).all() and (grid.spacing > 0).all()):
         yield Problem("spacing", str(path), f"{grid.spacing} mm is not finite and positive")
@@ -53,6 +54,7 @@ def header_problems(path: Path, header: CtHeader) -> Iterator[Problem]:
 
 
 def file_problems(path: Path, header: CtHeader) -> Iterator[Problem]:
+    """What is wrong with the voxel file of an .mhd: its name, its size, or an archive in its place."""
     data = header.data_file
     if data.stem != path.stem:
         yield Problem("uid-mismatch", str(path), f"its voxels are in {data.name}")
@@ -77,6 +79,7 @@ def file_problems(path: Path, header: CtHeader) -> Iterator[Problem]:
 
 
 def hu_problems(path: Path, low: int, high: int) -> Iterator[Problem]:
+    """What shows that voxels between `low` and `high` are not the HU of a chest."""
     if low == high:
         yield Problem("constant", str(path), f"every voxel is {low}")
     elif low >= 0 and high <= 255:

@@ -12,6 +12,7 @@ from luna.imaging.header import CtHeader
 
 
 def read_itk_header(path: Path) -> CtHeader:
+    """Header of an image file or a DICOM folder. Raises UserError for one that is not a 3-D scalar image."""
     import SimpleITK as sitk
 
     if path.is_dir():
@@ -69,11 +70,12 @@ def _simpleitk_image(path: Path) -> Any:
 
 
 def _unreadable(path: Path, error: Exception) -> UserError:
-    reason = " ".join(str(error).split("\n")[-1].split()) or "SimpleITK names no reason"
+    reason = " ".join(str(error).split("\n")[-1].split()) or "SimpleITK gives no reason"
     return UserError(f"{path}: cannot be read ({reason})")
 
 
 def read_itk_voxels(path: Path) -> HuArray:
+    """Voxels (index, row, column) as int16, rounded and limited to its range. Raises UserError."""
     import SimpleITK as sitk
 
     voxels = sitk.GetArrayFromImage(_simpleitk_image(path))

@@ -83,6 +83,8 @@ def _flag(fields: dict[str, str], key: str) -> bool:
 
 
 def read_raw_voxels(header: CtHeader, mmap: bool) -> HuArray:
+    """Plain int16 voxels (index, row, column), in memory or mapped. Raises UserError for a file of
+    another size."""
     path = header.data_file
     try:
         size = path.stat().st_size

@@ -53,7 +53,7 @@ def recipe_differences(recipes: dict[str, Recipe]) -> dict[str, dict[str, str]]:
 
 
 def _run_warnings(run: str, summary: RunSummary) -> list[str]:
-    half, values = summary.at_threshold["half"], summary.figures
+    half, values = summary.at_threshold["half"], summary.metrics
     correct = values["correct/all"] or 0
     warnings = [f"{run}: {reason}." for reason in summary.why_undefined]
     if half.true_positives + half.false_positives == 0:
@@ -76,7 +76,7 @@ def _run_warnings(run: str, summary: RunSummary) -> list[str]:
 
 
 def _few_nodules(runs: dict[str, RunSummary]) -> list[tuple[str, str]]:
-    fewest = min(summary.figures["count_pos"] or 0 for summary in runs.values())
+    fewest = min(summary.metrics["count_pos"] or 0 for summary in runs.values())
     if not 0 < fewest < _FEW_NODULES:
         return []
     text = f"Only {fewest} of the test's candidates are nodules: look at the intervals before the values."

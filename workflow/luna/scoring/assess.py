@@ -66,7 +66,7 @@ def assess(
     chosen = thresholds[resampling.series]
     bins = calibration(labels, probabilities)
     return Assessment(
-        figures=compute_metrics(labels, probabilities, cross_entropy(labels, probabilities)),
+        metrics=compute_metrics(labels, probabilities, cross_entropy(labels, probabilities)),
         at_threshold={
             "half": at_threshold(labels, probabilities, 0.5),
             "chosen": at_threshold(labels, probabilities, chosen),

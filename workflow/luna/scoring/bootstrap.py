@@ -97,4 +97,5 @@ def _weighted_ranking(
 
 
 def ratio(part: npt.NDArray[Any], whole: npt.NDArray[Any]) -> FloatArray:
+    """part / whole, both (n,); NaN where the whole is 0."""
     return np.where(whole > 0, part / np.maximum(whole, 1e-300), np.nan)

@@ -3,6 +3,8 @@
 A value that is not defined is None. Intervals are (lower, upper) bounds of 95 %.
 """
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict
 
 from luna.config.recipe import Recipe
@@ -10,7 +12,6 @@ from luna.config.split import SplitSettings
 
 Value = int | float | None
 Interval = tuple[float | None, float | None]
-VERSION = 1
 
 
 class Record(BaseModel):
@@ -84,11 +85,11 @@ class FrocScore(Record):
 class Assessment(Record):
     """Everything computed from a set of predictions.
 
-    figures: the metrics of metrics.csv, at threshold 0.5. at_threshold: at 0.5 ("half") and at the
+    metrics: the metrics of metrics.csv, at threshold 0.5. at_threshold: at 0.5 ("half") and at the
     threshold chosen on validation ("chosen"). why_undefined: reasons, in words, for what is None.
     """
 
-    figures: dict[str, Value]
+    metrics: dict[str, Value]
     at_threshold: dict[str, AtThreshold]
     brier: float | None
     calibration_error: float | None
@@ -106,7 +107,7 @@ class Evaluation(Assessment):
     on both sides.
     """
 
-    version: int = VERSION
+    version: Literal[2] = 2
     run: str
     fold: int
     epoch: int
@@ -147,6 +148,6 @@ class Comparison(Record):
 class Summary(Record):
     """All runs and their comparisons: summary.json."""
 
-    version: int = VERSION
+    version: Literal[2] = 2
     runs: dict[str, RunSummary]
     comparisons: list[Comparison]

@@ -40,7 +40,7 @@ class Checkpoints:
         self._saved = time.monotonic()
 
     def load(self) -> dict[str, Any] | None:
-        """The state to go on from, or None with the reason logged. Never runs code from a file."""
+        """The state to resume from, or None with the reason logged. Never runs code from a file."""
         for path in (self._newest, self._previous):
             if not path.exists():
                 continue

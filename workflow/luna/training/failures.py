@@ -1,4 +1,4 @@
-"""Trainings that cannot go on, in plain words."""
+"""Why a training cannot continue, in plain words."""
 
 import contextlib
 from collections.abc import Iterator

@@ -34,7 +34,7 @@ WORST_SHOWN = 6
 def train(
     job: TrainingJob, machine: Machine, logs: Logs, candidates: pd.DataFrame, source: CropSource
 ) -> None:
-    """Train, and write model.pt and history.csv; go on where an interrupted training stopped.
+    """Train, and write model.pt and history.csv; an interrupted training is resumed.
 
     candidates: rows of candidates.csv. Raises UserError for a fold without samples, a loss that is
     not finite (naming the candidates) or too little memory.

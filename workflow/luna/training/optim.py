@@ -18,7 +18,7 @@ def weighted_loss(losses: Tensor, labels: Tensor, recipe: Recipe, team: Team = A
     weights = 1 + (recipe.positive_weight - 1) * labels.float()
     total = weights.sum()
     team.sum(total)
-    # Gradients are averaged over the processes, so each gives `size` times its share.
+    # Gradients are averaged over the processes, so each computes `size` times its share.
     return (losses * weights).sum() / total * team.size
 
 

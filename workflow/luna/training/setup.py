@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Setup:
-    """A training that is ready to start or to go on.
+    """A training that is ready to start or to be resumed.
 
     network: the model as the team trains it; state.model holds the same weights. data: digest of
     the training samples.
@@ -58,7 +58,7 @@ def set_up(
     training_set: LunaDataset,
     validation_set: LunaDataset,
 ) -> Setup:
-    """Build model, optimizer and loaders; go on from a checkpoint if there is one of this very job."""
+    """Build model, optimizer and loaders; resume from a checkpoint if there is one of this very job."""
     recipe = job.recipe
     torch.manual_seed(torch_seed(job.seed, "weights"))
     model = build_model(recipe.model, training_set.source.settings.crop)

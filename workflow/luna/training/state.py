@@ -47,12 +47,12 @@ class TrainingState:
         self.best_weights: Weights = copied(model.state_dict())
 
     def begin_epoch(self, samples: int) -> None:
-        """Make room for an epoch's outcome, unless an interrupted epoch goes on."""
+        """Make room for an epoch's outcome, unless an interrupted epoch is resumed."""
         if self.step == 0:
             self.outcome = torch.zeros((2, samples), device=self.outcome.device)
 
     def record_step(self, position: Position, logits: Tensor, losses: Tensor) -> None:
-        """Keep what a step gave for its samples: logits (n, 2) and losses (n,), still on the device."""
+        """Keep the results of a step for its samples: logits (n, 2) and losses (n,), still on the device."""
         self.outcome[0, position.part] = logits.detach().float().softmax(1)[:, 1]
         self.outcome[1, position.part] = losses.detach()
         self.step += 1
@@ -79,7 +79,7 @@ class TrainingState:
         return all(bool(weights.isfinite().all()) for weights in self.model.parameters())
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that is needed to go on from here, as tensors and plain values."""
+        """Everything that is needed to resume from here, as tensors and plain values."""
         return {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -94,7 +94,7 @@ class TrainingState:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a state that `state_dict` gave."""
+        """Resume from a state that `state_dict` returned."""
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
