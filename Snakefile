@@ -8,7 +8,8 @@ from snakemake.utils import min_version
 min_version("9.0")
 
 
-configfile: "config/config.yaml"
+# Beside this file, wherever Snakemake is started.
+configfile: str(Path(workflow.current_basedir) / "config" / "config.yaml")
 
 
 include: "workflow/rules/common.smk"
@@ -28,6 +29,7 @@ report: "workflow/report/workflow.rst"
 rule all:
     default_target: True
     input:
+        MISSING_FILES,
         layout.METRICS,
         layout.SUMMARY,
         layout.REPORT,

@@ -3,13 +3,18 @@
 import functools
 import json
 import shutil
+import subprocess
+import sys
 import threading
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 import SimpleITK as sitk
+from snakemake.utils import update_config
 
 from luna.config.phantom import PhantomSettings
 from luna.model.file import ModelFile
@@ -133,3 +138,37 @@ def test_download_then_verify(workflow: Workflow, tmp_path: Path) -> None:
         server.shutdown()
     workflow.run("--", "results/series.csv")
     assert len(pd.read_csv(workflow.result("series.csv"))) == 4
+
+
+@pytest.mark.parametrize(
+    ("key", "values"),
+    [
+        ("data.excluded", {"data": {"excluded": "typo.csv"}}),
+        ("data.annotations", {"data": {"annotations": "typo.csv"}}),
+        ("data.candidates", {"data": {"candidates": ["data/candidates.csv", "typo.csv"]}}),
+        ("runs.second.init_weights", {"runs": {"second": {"init_weights": "typo.csv"}}}),
+    ],
+)
+def test_a_file_that_the_config_names_must_be_there(
+    with_files: Workflow, key: str, values: dict[str, Any]
+) -> None:
+    """Or finished results would pass for those of the new config."""
+    update_config(with_files.config, values)
+    failed = with_files.run(check=False)
+    assert failed.returncode != 0
+    assert f"{key}: typo.csv: no such file" in failed.stdout + failed.stderr
+
+
+def test_from_another_folder_the_recipes_are_the_same(workflow: Workflow, tmp_path: Path) -> None:
+    workflow.planned()
+    command = [sys.executable, "-m", "snakemake", "--dry-run", "--printshellcmds", "--cores", "2"]
+    here, elsewhere = (
+        subprocess.run(
+            [*command, "-s", str(workflow.folder / "Snakefile")],
+            cwd=folder, capture_output=True, text=True, check=True,
+        ).stdout
+        for folder in (workflow.folder, tmp_path)
+    )  # fmt: skip
+    trainings = [[line for line in text.splitlines() if "train.py" in line] for text in (here, elsewhere)]
+    assert len(trainings[0]) == 2
+    assert trainings[0] == trainings[1]

@@ -2,6 +2,8 @@
 if PHANTOM:
 
     rule phantom:
+        input:
+            background=files_of_ct(CONFIG.phantom.background),
         output:
             annotations=ANNOTATIONS,
             candidates=CANDIDATES[0],

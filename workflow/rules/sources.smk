@@ -74,7 +74,36 @@ if REMOTE and CONFIG.cache.source == "none":
     )
 
 
+def files_of_ct(path):
+    """The files of a CT outside the data set: itself, and the voxels beside an .mhd."""
+    if not path:
+        return []
+    voxels = [Path(path).with_suffix(kind) for kind in (".raw", ".zraw")]
+    return [path, *(str(each) for each in voxels if each.exists())]
+
+
+def missing_files():
+    """What the config names and is not there, as texts that the target `all` reports as missing.
+
+    Snakemake looks only at the inputs of jobs that run: with a mistyped name, old results would pass
+    for those of the new config.
+    """
+    named = [("phantom.background", CONFIG.phantom.background)] if PHANTOM else []
+    named += [(f"runs.{run}.init_weights", RUNS[run].init_weights) for run in RUNS]
+    named += [("data.excluded", DATA.excluded)]
+    if not PHANTOM:
+        named += [("data.annotations", DATA.annotations or f"{BASE}/annotations.csv")]
+        tables = DATA.candidates or [f"{BASE}/candidates.csv"]
+        named += [("data.candidates", path) for path in tables]
+    return [
+        f"{key}: {path}: no such file"
+        for key, path in named
+        if path and not is_address(path) and not Path(path).exists()
+    ]
+
+
 SUBSET_TABLES = expand(layout.SUBSET_TABLE, subset=SUBSETS)
+MISSING_FILES = missing_files()
 if not SUBSETS:
     # A download must work without any data, so this is not an error yet. For all else Snakemake
     # reports an input as missing that cannot exist: this text.
@@ -82,7 +111,7 @@ if not SUBSETS:
         f"data.root: {DATA.root or 'is empty'}: no folder subset0 to subset9 with files was found;"
         f" `snakemake {layout.DOWNLOAD}` with the same options downloads LUNA16 to a folder"
     ]
-    ANNOTATIONS, CANDIDATES, TRUTH = [], [], []
+    ANNOTATIONS, CANDIDATES, TRUTH, MISSING_FILES = [], [], [], []
 
 
 def download_folder(wildcards):

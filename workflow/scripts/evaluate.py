@@ -12,7 +12,7 @@ from luna.cli.options import Parser, add_section, section_of
 from luna.cli.program import command_line_program
 from luna.config.evaluation import EvaluationSettings, Scoring
 from luna.config.machine import Machine
-from luna.data.tables import read_annotations, read_stage_table
+from luna.data.tables import read_annotations, read_stage_table, rows_of
 from luna.evaluation.evaluate import EvaluationJob, evaluate
 from luna.scoring.submissions import read_findings
 
@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parser().parse_args(argv)
     job = EvaluationJob(
         model_file=options.model,
-        annotations=read_annotations(options.annotations)[0],
+        annotations=rows_of(read_annotations(options.annotations)),
         excluded=read_findings(options.excluded, may_repeat=True) if options.excluded else None,
         scoring=section_of(options, Scoring),
         flips=section_of(options, EvaluationSettings, only=["flips"]).flips,

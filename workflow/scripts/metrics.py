@@ -10,7 +10,7 @@ import find_luna  # noqa: F401
 from luna.cli.options import Parser, add_section, section_of
 from luna.cli.program import command_line_program
 from luna.config.evaluation import Scoring
-from luna.data.tables import read_annotations
+from luna.data.tables import read_annotations, rows_of
 from luna.evaluation.summary import SummaryFiles, summarise
 from luna.scoring.submissions import read_findings
 
@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parser().parse_args(argv)
     summarise(
         options.folders,
-        read_annotations(options.annotations)[0],
+        rows_of(read_annotations(options.annotations)),
         read_findings(options.excluded, may_repeat=True) if options.excluded else None,
         section_of(options, Scoring),
         SummaryFiles(options.metrics, options.summary, options.record),

@@ -22,10 +22,8 @@ def crop_from_simpleitk(path: str, center: np.ndarray, settings: CropSettings) -
     pad = [(n, n) for n in settings.block]
     padded = np.pad(volume, pad, constant_values=-1000)
     window = []
-    for c, n, size, margin, block in zip(
-        center, volume.shape, settings.crop, settings.margin, settings.block, strict=True
-    ):
-        start = min(max(c - size // 2, min(0, n - size)), max(0, n - size)) - margin + block
+    for c, size, margin, block in zip(center, settings.crop, settings.margin, settings.block, strict=True):
+        start = c - size // 2 - margin + block
         window.append(slice(start, start + block))
     return np.clip(padded[tuple(window)], *settings.clip)
 

@@ -80,3 +80,17 @@ def test_a_series_without_candidates(prepared: Prepared, tmp_path: Path) -> None
     cached, _ = cache_series_crops(one, prepared.candidates.iloc[:0], tmp_path, SMALL_CROP)
     assert cached[one["seriesuid"][0]].crops == 0
     assert len(CropFile(crop_file(tmp_path, one["seriesuid"][0])).centers) == 0
+
+
+def test_a_changed_header_rebuilds_its_series(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    make_phantom(root, TINY, TINY_SEED)
+    data = prepare(root, tmp_path, SMALL_CROP)
+    header = Path(data.series["path"][3])
+    text = header.read_text()
+    header.write_text(text.replace("BinaryDataByteOrderMSB = False", "BinaryDataByteOrderMSB = True"))
+    # As `header` verification leaves it, without a checksum.
+    series = data.series.assign(checksum=None)
+    _, built = cache_series_crops(series, data.candidates, data.crops, SMALL_CROP)
+    assert built == 1
+    assert_exact(data, CachedCrops(data.candidates, data.crops, SMALL_CROP))

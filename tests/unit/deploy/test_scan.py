@@ -11,6 +11,7 @@ import SimpleITK as sitk
 from conftest import Prepared
 from luna.base.errors import UserError
 from luna.config.phantom import PhantomSettings
+from luna.data.tables import XYZ
 from luna.deploy.proposals import propose
 from luna.imaging.ct import read_ct
 from luna.imaging.lungs import segment_lungs
@@ -95,3 +96,19 @@ def test_the_real_chest_ct(real_data: Path, model: Path, tmp_path: Path) -> None
     scan = real_data / "chest_ct" / "C3N-00247.mhd"
     predict.main([str(scan), "--model", str(model), "--out", f"{tmp_path}/out.csv", "--proposals", "40"])
     assert len(pd.read_csv(tmp_path / "out.csv")) == 40
+
+
+def test_given_points_come_out_as_they_went_in(model: Path, tmp_path: Path) -> None:
+    """Not as centres of their voxels, which with slices of 5 mm may lie outside the nodule."""
+    hu = np.random.default_rng(0).integers(-1000, 200, (20, 40, 40), dtype=np.int16)
+    image = sitk.GetImageFromArray(hu)
+    image.SetSpacing((0.7, 0.7, 5.0))
+    sitk.WriteImage(image, str(tmp_path / "1.2.mha"))
+    points = [("1.2", 10.3, 11.9, 52.4), ("1.2", 3.123456789, 20.0, 71.0)]
+    pd.DataFrame(points, columns=["seriesuid", *XYZ]).to_csv(tmp_path / "points.csv", index=False)
+    predict.main(
+        [f"{tmp_path}/1.2.mha", "--model", str(model), "--candidates", f"{tmp_path}/points.csv",
+         "--out", f"{tmp_path}/out.csv"]
+    )  # fmt: skip
+    written = pd.read_csv(tmp_path / "out.csv", dtype={"seriesuid": str})
+    assert sorted(written[["seriesuid", *XYZ]].itertuples(index=False, name=None)) == sorted(points)

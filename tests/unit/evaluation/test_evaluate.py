@@ -24,3 +24,13 @@ def test_a_model_for_other_crops_is_refused(prepared: Prepared, model: Path, tmp
     other = ["--cache.crop", "16", "16", "24", "--cache.source=none"]
     with pytest.raises(UserError, match=r"made for crops of \[16, 16, 16\] voxels"):
         evaluate.main([*options, *evaluation_outputs(tmp_path), *other])
+
+
+@pytest.mark.parametrize("option", ["annotations", "excluded"])
+def test_a_table_that_is_not_there_is_named(
+    prepared: Prepared, model: Path, tmp_path: Path, option: str
+) -> None:
+    options = [*prepared.options(), "--model", str(model), "--annotations", str(prepared.annotations)]
+    with pytest.raises(UserError, match=r"typo.csv: no such file"):
+        evaluate.main([*options, *evaluation_outputs(tmp_path), f"--{option}", f"{tmp_path}/typo.csv"])
+    assert not (tmp_path / "evaluation.json").exists()

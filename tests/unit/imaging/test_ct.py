@@ -1,5 +1,6 @@
 """Reading CTs and cutting crops."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,8 @@ import pytest
 import SimpleITK as sitk
 
 from luna.base.errors import UserError
-from luna.imaging.ct import find_cts, read_ct, read_header, series_uid_of
+from luna.imaging.checks import scan_voxels
+from luna.imaging.ct import ct_checksum, find_cts, read_ct, read_header, series_uid_of
 
 
 def test_phantom_reads_like_simpleitk(phantom: Path) -> None:
@@ -101,3 +103,55 @@ def test_missing_voxels_are_named(phantom: Path, tmp_path: Path) -> None:
 def test_real_ct_reads_like_simpleitk(real_data: Path) -> None:
     for path in [*real_data.glob("slabs/subset*/*.mhd"), real_data / "chest_ct" / "C3N-00247.mhd"]:
         np.testing.assert_array_equal(read_ct(path).hu, sitk.GetArrayFromImage(sitk.ReadImage(str(path))))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("BinaryDataByteOrderMSB = False", "BinaryDataByteOrderMSB = True"),
+        ("DimSize = 64 64", "DimSize = 32 128"),
+        ("CenterOfRotation = 0", "CenterOfRotation = 1"),
+    ],
+)
+def test_a_ct_s_checksum_covers_its_header(phantom: Path, tmp_path: Path, old: str, new: str) -> None:
+    source = find_cts(phantom / "subset0")[0]
+    for suffix in (".mhd", ".raw"):
+        shutil.copy(source.with_suffix(suffix), tmp_path)
+    path = tmp_path / source.name
+    before = ct_checksum(path)
+    assert before == ct_checksum(source)
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+    assert ct_checksum(path) != before
+
+
+@pytest.mark.parametrize("suffix", [".mhd", ".mha", ".nii", ".nrrd"])
+@pytest.mark.parametrize("compressed", [False, True])
+def test_a_ct_s_checksum_covers_its_voxels(tmp_path: Path, suffix: str, compressed: bool) -> None:
+    """Also the one that verification computes while it reads the voxels."""
+    voxels = np.arange(-500, 4500, dtype=np.int16).reshape(10, 20, 25)
+    sums = set()
+    for value in (-500, -499):
+        voxels[0, 0, 0] = value
+        path = tmp_path / f"1.2{suffix}"
+        sitk.WriteImage(sitk.GetImageFromArray(voxels), str(path), compressed)
+        assert scan_voxels(path, read_header(path)).checksum == ct_checksum(path)
+        sums.add(ct_checksum(path))
+    assert len(sums) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "header"),
+    [
+        ("1.2.mha", "ObjectType = Image\nNDims = 3\nDimSize = 4 4 9\nElementSpacing = 1 1 1\n"
+         "ElementType = MET_SHORT\nElementDataFile = elsewhere.raw\n"),
+        ("1.2.nrrd", "NRRD0004\ntype: short\ndimension: 3\nsizes: 4 4 9\nspacings: 1 1 1\n"
+         "encoding: raw\nendian: little\ndata file: elsewhere.raw\n\n"),
+    ],
+)  # fmt: skip
+def test_voxels_in_another_file_are_refused(tmp_path: Path, name: str, header: str) -> None:
+    (tmp_path / name).write_text(header)
+    np.zeros(144, dtype="<i2").tofile(tmp_path / "elsewhere.raw")
+    assert sitk.ReadImage(str(tmp_path / name)).GetSize() == (4, 4, 9)
+    with pytest.raises(UserError, match=r"its voxels are in another file \(elsewhere.raw\)"):
+        read_ct(tmp_path / name)

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from luna.config.machine import Logs, Machine
 from luna.config.recipe import NetworkSettings, Recipe
 from luna.config.split import SplitSettings
 from luna.crops.sources import CachedCrops
+from luna.data.folds import split_rows
 from luna.model.file import ModelFile, load_tensors
 from luna.scoring.metrics import NAMES
 from luna.training import loop
@@ -119,7 +121,12 @@ def command(prepared: Prepared, out: Path, recipe: Recipe, minutes: str = "0.000
 def start(*arguments: str) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"PYTHONPATH": f"{PROJECT}/workflow:{PROJECT}/workflow/scripts"}
     return subprocess.run(
-        [sys.executable, *arguments], capture_output=True, text=True, check=False, env=environment
+        [sys.executable, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+        timeout=120,
     )
 
 
@@ -307,7 +314,10 @@ def test_two_processes_train_as_one(prepared: Prepared, tmp_path: Path, machines
     train_program.main(command(prepared, tmp_path / "one", one, "10"))
     launcher = ["-m", "torch.distributed.run", "--nnodes", str(machines)]
     launcher += ["--nproc-per-node", str(2 // machines), "--rdzv-backend", "c10d", "--rdzv-id", "test"]
-    launcher += ["--rdzv-endpoint", f"127.0.0.1:{free_port()}", "-m", "train"]
+    launcher += ["--rdzv-endpoint", f"127.0.0.1:{free_port()}", str(tmp_path / "impatient.py")]
+    # Where Python threads hardly ever take turns, threads of gloo that wait for Python's lock at the end
+    # have stopped the whole training for ever.
+    (tmp_path / "impatient.py").write_text("import sys, train\nsys.setswitchinterval(1000)\ntrain.main()\n")
     with ThreadPoolExecutor(machines) as pool:
         teams = [
             pool.submit(start, *launcher, *command(prepared, tmp_path / "two", two, "10"))
@@ -334,3 +344,36 @@ def test_from_a_notebook(prepared: Prepared, tmp_path: Path) -> None:
     ]  # fmt: skip
     with pytest.raises(UserError, match=r"--epochs: '-1' is not allowed"):
         train_program.LunaTrainingApp([*options, "--epochs=-1"]).main()
+
+
+@pytest.mark.parametrize("part", ["trn", "val"])
+def test_other_labels_start_from_scratch(
+    prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture, part: str,
+) -> None:  # fmt: skip
+    """The same places with another class, among the samples that train or those that choose."""
+    stopped_before_the_end(prepared, tmp_path, monkeypatch)
+    rows = getattr(split_rows(prepared.candidates, 0, SplitSettings()), part)
+    labels = prepared.candidates["class"].copy()
+    labels[rows[0]] = 1 - labels[rows[0]]
+    relabelled = replace(prepared, candidates=prepared.candidates.assign(**{"class": labels}))
+    caplog.set_level(logging.INFO)
+    run(relabelled, job(tmp_path))
+    assert "training starts from scratch, because this changed: the data\n" in caplog.text
+
+
+def test_an_epoch_without_the_metric_never_beats_one_with_it() -> None:
+    """An F1 and a loss cannot be compared."""
+    model = torch.nn.Linear(1, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1)
+    schedule = torch.optim.lr_scheduler.ConstantLR(optimizer)
+    state = TrainingState(model, optimizer, schedule, torch.device("cpu"))
+    best = []
+    for value, metric in (
+        (0.7, "loss/all"), (0.9, "loss/all"), (0.1, "f1"), (0.05, "loss/all"), (None, "loss/all"),
+        (0.3, "f1"), (0.2, "f1"), (5.0, "loss/all"),
+    ):  # fmt: skip
+        state.epoch += 1
+        state.keep_if_best(value, metric, 0.5)
+        best.append(state.best.epoch)
+    assert best == [1, 1, 3, 3, 3, 6, 6, 6]

@@ -40,3 +40,32 @@ def test_tensorboard(prepared: Prepared, tmp_path: Path, logs: Logs, folders: li
 def test_without_epochs_no_log_is_opened(prepared: Prepared, tmp_path: Path) -> None:
     run(prepared, job(tmp_path, {"epochs": 0}), Logs(tensorboard=str(tmp_path / "logs")))
     assert not (tmp_path / "logs").exists()
+
+
+def scalars(folder: Path) -> list[tuple[int, float]]:
+    events = EventAccumulator(str(folder / "test-fold0-val"))
+    events.Reload()
+    return [(event.step, event.value) for event in events.Scalars("loss/all")]
+
+
+def test_a_finished_training_that_runs_again_keeps_its_logs(prepared: Prepared, tmp_path: Path) -> None:
+    logs = Logs(tensorboard=str(tmp_path / "logs"))
+    run(prepared, job(tmp_path), logs)
+    before = scalars(tmp_path / "logs")
+    run(prepared, job(tmp_path), logs)
+    assert scalars(tmp_path / "logs") == before
+    assert len(before) == 2
+
+
+def test_a_training_from_scratch_starts_its_logs_afresh(prepared: Prepared, tmp_path: Path) -> None:
+    """The old ones are kept beside."""
+    logs = Logs(tensorboard=str(tmp_path / "logs"), tensorboard_prefix="mine")
+    old = []
+    for number, rate in enumerate((0.001, 0.01, 0.02)):
+        run(prepared, job(tmp_path, {"learning_rate": rate}), logs)
+        assert len(scalars(tmp_path / "logs" / "mine")) == 2
+        for split in ("trn", "val"):
+            kept = tmp_path / "logs-replaced" / "mine" / f"test-fold0-{split}-{number}"
+            assert kept.exists() == (number > 0)
+        old.append(scalars(tmp_path / "logs" / "mine"))
+    assert len({tuple(each) for each in old}) == 3

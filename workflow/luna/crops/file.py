@@ -19,7 +19,7 @@ from luna.config.cache import CropSettings
 from luna.crops.cut import cut_block
 from luna.imaging.ct import Ct
 
-VERSION = 1
+VERSION = 2
 _MAGIC = b"LUNACROP"
 _PREFIX = struct.Struct("<8sIQ")
 _LARGEST_HEAD = 1 << 28

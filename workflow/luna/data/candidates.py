@@ -9,7 +9,7 @@ import pandas as pd
 from luna.data.luna16 import facts
 from luna.data.records import Listing, SubsetCount
 from luna.data.series import locate, outside_ct
-from luna.data.tables import IRC, XYZ, read_annotations, read_candidates
+from luna.data.tables import IRC, XYZ, read_annotations, read_candidates, rows_of
 
 COLUMNS = ["id", "seriesuid", "subset", *XYZ, *IRC, "class", "diameter_mm", "annotation"]
 """One row per candidate. xyz in mm, irc in voxels; diameter_mm and annotation (row number of the
@@ -27,9 +27,8 @@ def list_candidates(
     Rows that verification named as bad and points outside their CT are left out. With
     `keep_patients_together` a patient's series all go to the lowest of their subsets.
     """
-    annotations, _ = read_annotations(annotations_file)
-    candidates, _ = read_candidates(candidate_files)
-    annotations = annotations.reset_index(drop=True)
+    annotations = rows_of(read_annotations(annotations_file)).reset_index(drop=True)
+    candidates = rows_of(read_candidates(candidate_files))
     series = series.assign(subset=series["subset"].astype(int))
     if keep_patients_together:
         series = series.assign(subset=_subsets_by_patient(series))

@@ -1,5 +1,6 @@
 """Read tables of points: annotations and candidates."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +14,7 @@ IRC = ["index", "row", "col"]
 ANNOTATION_COLUMNS = ["seriesuid", *XYZ, "diameter_mm"]
 CANDIDATE_COLUMNS = ["seriesuid", *XYZ, "class"]
 _ROWS_NAMED = 5
+log = logging.getLogger(__name__)
 
 
 def read_table(
@@ -91,10 +93,46 @@ def read_annotations(path: Path) -> tuple[pd.DataFrame, list[str]]:
 
 
 def read_candidates(paths: Sequence[Path]) -> tuple[pd.DataFrame, list[str]]:
-    """Candidates of one or more tables in file order: seriesuid, coordX, coordY, coordZ, class."""
+    """Candidates of one or more tables in file order: seriesuid, coordX, coordY, coordZ, class.
+
+    A place that is listed again, in another table or with another class, is a problem and its row
+    is left out.
+    """
     read = [read_table(path, CANDIDATE_COLUMNS) for path in paths]
-    table = pd.concat([frame for frame, _ in read], ignore_index=True)
-    return table.astype({"class": int}), [problem for _, problems in read for problem in problems]
+    frames = [
+        frame.assign(file=str(path), line=frame.index) for path, (frame, _) in zip(paths, read, strict=True)
+    ]
+    table = pd.concat(frames, ignore_index=True).astype({"class": int})
+    problems = [problem for _, each in read for problem in each]
+    again = table.duplicated(["seriesuid", *XYZ])
+    problems += _repeated_places(table[~again], table[again])
+    return table.loc[~again, CANDIDATE_COLUMNS].reset_index(drop=True), problems
+
+
+def _repeated_places(first: pd.DataFrame, again: pd.DataFrame) -> list[str]:
+    """One problem for each pair of files that list the same places, and for each contradiction in class."""
+    if not len(again):
+        return []
+    pairs = again.merge(first, on=["seriesuid", *XYZ], suffixes=("", "_first"))
+    pairs["differs"] = pairs["class"] != pairs["class_first"]
+    return [
+        f"{file}: places that {earlier} lists too{', with another class' if differs else ''}"
+        f" ({lines_text(rows['line'])} here, {lines_text(rows['line_first'])} there)"
+        for (file, earlier, differs), rows in pairs.groupby(["file", "file_first", "differs"])
+    ]
+
+
+def rows_of(table: tuple[pd.DataFrame, list[str]]) -> pd.DataFrame:
+    """The good rows of a table just read; its problems, which verification has reported, are logged.
+
+    Raises UserError when there is no good row because of them.
+    """
+    rows, problems = table
+    if problems and not len(rows):
+        raise UserError("the table cannot be used", problems)
+    for problem in problems:
+        log.warning("%s", problem)
+    return rows
 
 
 def read_stage_table(path: Path) -> pd.DataFrame:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from luna.base.arrays import FloatArray, HuArray, IntArray
+from luna.base.arrays import FloatArray, HuArray
 from luna.base.errors import UserError
 from luna.base.files import write_csv, write_text
 from luna.batches.dataset import LunaDataset
@@ -49,8 +49,9 @@ def predict_scan(job: ScanJob, device: torch.device) -> pd.DataFrame:
     """
     trained = ModelFile.load(job.model_file)
     ct = read_ct(job.scan)
-    centers = propose(ct, job.proposals) if job.candidates is None else read_points(job.candidates, ct)
-    table = pd.DataFrame(irc_to_xyz(centers, ct.grid).round(4), columns=XYZ)
+    points = _proposed(ct, job.proposals) if job.candidates is None else read_points(job.candidates, ct)
+    centers = xyz_to_irc(points, ct.grid)
+    table = pd.DataFrame(points, columns=XYZ)
     table.insert(0, "seriesuid", ct.series_uid)
     table = table.assign(**dict(zip(IRC, centers.T, strict=True)))
     crops: list[HuArray] = []
@@ -69,18 +70,24 @@ def predict_scan(job: ScanJob, device: torch.device) -> pd.DataFrame:
     return table
 
 
-def read_points(path: Path, ct: Ct) -> IntArray:
-    """Voxels (n, 3) irc of a table's points in a CT; rows of other series are left out."""
+def _proposed(ct: Ct, most: int) -> FloatArray:
+    """Places to look at, (n, 3) xyz in mm, to a tenth of a micrometre."""
+    return irc_to_xyz(propose(ct, most), ct.grid).round(4)
+
+
+def read_points(path: Path, ct: Ct) -> FloatArray:
+    """A table's points in a CT, (n, 3) xyz in mm as they stand there; rows of other series are left out."""
     table, problems = read_table(path, ["seriesuid", *XYZ])
     table = table[table["seriesuid"] == ct.series_uid]
     if not len(table) and not problems:
         problems = [f"{path}: has no row whose seriesuid is {ct.series_uid}"]
-    centers = xyz_to_irc(table[XYZ].to_numpy(dtype=float).clip(-1e9, 1e9), ct.grid)
+    points = table[XYZ].to_numpy(dtype=float)
+    centers = xyz_to_irc(points.clip(-1e9, 1e9), ct.grid)
     outside = ((centers < 0) | (centers >= ct.hu.shape)).any(axis=1)
     problems += [f"{path}: line {line} is outside the scan" for line in table.index[outside]]
     if problems:
         raise UserError("the candidates cannot be used", problems)
-    return centers
+    return points
 
 
 def _probabilities(trained: ModelFile, dataset: LunaDataset, device: torch.device) -> FloatArray:

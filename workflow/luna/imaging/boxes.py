@@ -9,15 +9,13 @@ AIR_HU = -1000
 """Value in HU of the voxels of a crop that are outside the CT."""
 
 
-def crop_start(center_irc: npt.ArrayLike, shape: npt.ArrayLike, size: npt.ArrayLike) -> npt.NDArray[np.int64]:
-    """First voxel of a crop of `size` around a centre, all (..., 3) in irc; int64.
+def crop_start(center_irc: npt.ArrayLike, size: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    """First voxel of a crop of `size` around a centre, both (..., 3) in irc; int64.
 
-    A crop that would leave the CT is shifted inwards. Where the CT is shorter than the crop the
-    start is negative or zero and the whole axis of the CT is inside the crop.
+    The centre is voxel size // 2 of the crop, also where the crop then leaves the CT. (The book shifts
+    such a crop inwards; the published weights are worse on crops that are off centre.)
     """
-    center, shape, size = (np.asarray(value, dtype=np.int64) for value in (center_irc, shape, size))
-    room = shape - size
-    return np.clip(center - size // 2, np.minimum(room, 0), np.maximum(room, 0))
+    return np.asarray(center_irc, dtype=np.int64) - np.asarray(size, dtype=np.int64) // 2
 
 
 def cut_crop(hu: HuArray, start: npt.ArrayLike, size: tuple[int, ...]) -> HuArray:

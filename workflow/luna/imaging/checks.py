@@ -25,7 +25,7 @@ class Problem(NamedTuple):
 
 
 class VoxelScan(NamedTuple):
-    """What a pass over all voxels of a CT finds: lowest and highest HU, and a checksum of the voxel file."""
+    """What a pass over all voxels of a CT finds: lowest and highest HU, and the CT's checksum."""
 
     hu_min: int
     hu_max: int
@@ -94,9 +94,11 @@ def scan_voxels(path: Path, header: CtHeader) -> VoxelScan:
     Raises UserError for a file that cannot be read and zlib.error for a broken stream.
     """
     if path.suffix == ".mhd" and header.is_plain_int16:
-        return VoxelScan(*_scan_raw(header.data_file))
+        low, high, voxels = _scan_raw(header.data_file)
+        return VoxelScan(low, high, ct_checksum(path, voxels))
     if path.suffix == ".mhd" and header.compressed and header.element_type == "MET_SHORT":
-        return VoxelScan(*_scan_zraw(header))
+        low, high, voxels = _scan_zraw(header)
+        return VoxelScan(low, high, ct_checksum(path, voxels))
     hu = read_ct(path).hu
     return VoxelScan(int(hu.min()), int(hu.max()), ct_checksum(path))
 

@@ -65,12 +65,15 @@ def read_ct(path: Path, mmap: bool = False) -> Ct:
     return Ct(series_uid_of(path), hu, header.grid)
 
 
-def ct_checksum(path: Path) -> str:
-    """XXH3-128 of a CT's voxel file, or of all its files; `full` verification keeps it in series.csv."""
-    files = [path]
+def ct_checksum(path: Path, voxels: str | None = None) -> str:
+    """XXH3-128 of all files of a CT, header and voxels; `full` verification keeps it in series.csv.
+
+    voxels: the checksum of an .mhd's voxel file, where it is known already.
+    """
     if path.suffix == ".mhd":
-        files = [read_header(path).data_file]
+        sums = [file_checksum(path), voxels or file_checksum(read_header(path).data_file)]
     elif path.is_dir():
-        files = sorted(file for file in path.rglob("*") if file.is_file())
-    sums = [file_checksum(file) for file in files]
-    return sums[0] if len(sums) == 1 else xxhash.xxh3_128("".join(sums).encode()).hexdigest()
+        sums = [file_checksum(file) for file in sorted(path.rglob("*")) if file.is_file()]
+    else:
+        return file_checksum(path)
+    return xxhash.xxh3_128("".join(sums).encode()).hexdigest()

@@ -10,11 +10,14 @@ from luna.base.errors import UserError
 from luna.imaging.geometry import Grid
 from luna.imaging.header import CtHeader
 
+_LARGEST_HEADER = 1 << 16
+
 
 def read_itk_header(path: Path) -> CtHeader:
     """Header of an image file or a DICOM folder. Raises UserError for one that is not a 3-D scalar image."""
     import SimpleITK as sitk
 
+    _refuse_outside_data(path)
     if path.is_dir():
         image = _simpleitk_image(path)
         components = image.GetNumberOfComponentsPerPixel()
@@ -40,6 +43,28 @@ def read_itk_header(path: Path) -> CtHeader:
         data_file=path,
         compressed=True,
     )
+
+
+def _refuse_outside_data(path: Path) -> None:
+    """Raise UserError for an .mha or .nrrd whose voxels are in another file, which no check would cover."""
+    keys = {".mha": ("elementdatafile",), ".nrrd": ("data file", "datafile")}.get(path.suffix)
+    if keys is None:
+        return
+    try:
+        with path.open("rb") as file:
+            head = file.read(_LARGEST_HEADER).decode("latin-1")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+    for line in head.splitlines():
+        key, separator, value = line.partition(":") if path.suffix == ".nrrd" else line.partition("=")
+        if not line.strip():
+            return  # the end of a NRRD header
+        if separator and key.strip().lower() in keys:
+            if value.strip() == "LOCAL":
+                return
+            raise UserError(
+                f"{path}: its voxels are in another file ({value.strip()}); write one file, or an .mhd"
+            )
 
 
 def _met_type(pixel_id: int) -> str:

@@ -104,8 +104,8 @@ def _places(anatomy: Anatomy) -> dict[str, npt.NDArray[np.int64]]:
     density = ndimage.uniform_filter(anatomy.vessels.astype(np.float32), 7)
     inside_vessel = density[anatomy.vessels]
     busy = np.quantile(inside_vessel, 0.85) if inside_vessel.size else 1
-    # A crop at the first or last slices is shifted inwards and loses its candidate from its
-    # centre. In LUNA16, with 250 slices, that is rare; so it is kept rare here, where slices are few.
+    # A crop at the first or last slices is partly air. In LUNA16, with 250 slices, that is rare; so it
+    # is kept rare here, where slices are few.
     slices = len(anatomy.lungs)
     middle = slice(slices // 5, slices - slices // 5)
     return {

@@ -8,7 +8,7 @@ import pandas as pd
 
 from luna.base.files import read_record
 from luna.data.records import Listing, Verification
-from luna.data.tables import read_annotations, read_stage_table
+from luna.data.tables import read_annotations, read_stage_table, rows_of
 from luna.scoring.records import Evaluation, RunSummary, Summary
 
 
@@ -65,7 +65,7 @@ def read_results(files: ResultFiles) -> Results:
         metrics=pd.read_csv(files.metrics),
         candidates=read_stage_table(files.candidates),
         series=read_stage_table(files.series),
-        annotations=read_annotations(files.annotations)[0],
+        annotations=rows_of(read_annotations(files.annotations)),
         predictions=read_predictions(files.folders),
         stages=_stage_costs(files.benchmarks),
     )

@@ -1,6 +1,7 @@
 """Several processes that train one model together, one GPU each, started by torchrun."""
 
 import os
+import time
 from dataclasses import dataclass
 
 import torch.distributed
@@ -57,4 +58,8 @@ def join_team(device: torch.device) -> Team:
 def leave_team() -> None:
     """End what `join_team` began."""
     if torch.distributed.is_initialized():
+        torch.distributed.barrier()
+        # gloo's threads need Python's lock to free what they have just sent, and destroying the group
+        # waits for them with that lock held: for ever, unless they are done by then (torch 2.13).
+        time.sleep(0.2)
         torch.distributed.destroy_process_group()

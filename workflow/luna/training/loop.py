@@ -25,6 +25,7 @@ from luna.training.job import TrainingJob
 from luna.training.optim import weighted_loss
 from luna.training.results import write_results
 from luna.training.setup import Setup, set_up
+from luna.training.state import FALLBACK_METRIC
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +89,8 @@ def fit(setup: Setup) -> None:
         setup.history.add("trn", state, epoch.labels, probabilities, losses_on_host)
         validate(setup)
         save_checkpoint(setup)
-    setup.logs.write_recipe(recipe, metrics_of(state.history, state.best.epoch, "val"))
+    best = metrics_of(state.history, state.best.epoch, "val")
+    setup.logs.write_recipe(recipe, best, state.samples_seen)
     setup.logs.close()
 
 
@@ -102,8 +104,8 @@ def validate(setup: Setup) -> None:
     row = setup.history.add("val", state, labels, *predictions)
     metric: str = recipe.select
     if row[metric] is None:
-        log.warning("%s is not defined on the validation set; loss/all chooses the best epoch", metric)
-        metric = "loss/all"
+        log.warning("%s is not defined in epoch %d; %s is used instead", metric, state.epoch, FALLBACK_METRIC)
+        metric = FALLBACK_METRIC
     value = row[metric]
     threshold = best_threshold(labels, predictions.probabilities)
     state.keep_if_best(None if value is None else float(value), metric, threshold)

@@ -16,7 +16,7 @@ from luna.config.machine import Logs, Machine
 from luna.model.build import build_model
 from luna.model.file import load_weights
 from luna.model.parallel import share
-from luna.runtime.device import place
+from luna.runtime.device import place, uses_bf16
 from luna.runtime.team import Team
 from luna.training.checkpoints import Checkpoints
 from luna.training.history import History
@@ -33,7 +33,7 @@ class Setup:
     """A training that is ready to start or to be resumed.
 
     network: the model as the team trains it; state.model holds the same weights. data: digest of
-    the training samples.
+    the samples that train and of those that choose the epoch, their crops and labels.
     """
 
     job: TrainingJob
@@ -69,17 +69,20 @@ def set_up(
     first = Epoch(1, training_set.labels, recipe, job.seed, team)
     optimizer = build_optimizer(model, recipe)
     state = TrainingState(model, optimizer, build_schedule(optimizer, recipe, len(first.batches)), device)
-    data = digest([training_set.source.digest, training_set.rows.tolist()])
+    parts = [[dataset.rows.tolist(), dataset.labels.tolist()] for dataset in (training_set, validation_set)]
+    data = digest([training_set.source.digest, parts])
     checkpoints = Checkpoints(job.state_folder, _keys(job, data, device), logs.checkpoint_minutes)
+    tensorboard = TensorBoardLogs(logs if team.is_first else Logs(), job.run, job.fold)
     if (saved := checkpoints.load()) is not None:
         state.load_state_dict(saved)
         log.info("resuming after epoch %d, step %d", state.epoch, state.step)
+    else:
+        tensorboard.set_aside()
     team.wait()
     training, validation = (
         make_loader(dataset, device, machine.loader, machine.num_workers // team.size)
         for dataset in (training_set, validation_set)
     )
-    tensorboard = TensorBoardLogs(logs if team.is_first else Logs(), job.run, job.fold)
     return Setup(
         job, device, team, training, validation, network, state, checkpoints,
         History(job.run, job.fold, tensorboard), tensorboard, data,
@@ -96,4 +99,6 @@ def _keys(job: TrainingJob, data: str, device: torch.device) -> dict[str, str]:
         "the data": data,
         "the initial weights": file_checksum(weights) if weights else "",
         "the kind of device": device.type,
+        "the arithmetic": "bf16" if uses_bf16(device, job.recipe.precision) else "fp32",
+        "the version of torch": str(torch.__version__),
     }

@@ -15,11 +15,16 @@ Row = dict[str, str | int | float | None]
 """A row of history.csv."""
 
 
+FALLBACK_METRIC = "loss/all"
+"""Chooses among epochs in which the recipe's metric is not defined."""
+
+
 @dataclass(frozen=True)
 class Best:
-    """The best epoch so far: its number, its value of the metric that chooses, and its threshold."""
+    """The best epoch so far: its number, the metric that chose it and its value, and its threshold."""
 
     epoch: int = 0
+    metric: str = FALLBACK_METRIC
     value: float | None = None
     threshold: float = 0.5
 
@@ -65,9 +70,13 @@ class TrainingState:
         return probabilities, losses
 
     def keep_if_best(self, value: float | None, metric: str, threshold: float) -> None:
-        """Keep the weights of the epoch just finished if it is the best so far."""
-        if is_better(value, self.best.value, metric):
-            self.best = Best(self.epoch, value, threshold)
+        """Keep the weights of the epoch just finished if it is the best so far.
+
+        An epoch with the recipe's metric beats all that have only FALLBACK_METRIC.
+        """
+        same = metric == self.best.metric or self.best.value is None
+        if is_better(value, self.best.value, metric) if same else metric != FALLBACK_METRIC:
+            self.best = Best(self.epoch, metric, value, threshold)
             self.best_weights = copied(self.model.state_dict())
 
     def is_stalled(self, patience: int) -> bool:

@@ -1,5 +1,6 @@
 """TensorBoard logs of a training: writers opened at first use, named by the user's options."""
 
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -56,11 +57,24 @@ class TensorBoardLogs:
                 picture = np.concatenate([three_planes(crop) for crop in chosen], axis=0)
                 writer.add_image(f"{before}worst/{kind}", picture, samples_seen, dataformats="HW")
 
-    def write_recipe(self, recipe: Recipe, best: Metrics) -> None:
+    def set_aside(self) -> None:
+        """Move the logs of an earlier training of this name to a folder beside, for one from scratch."""
+        if not self._logs.tensorboard:
+            return
+        for folder in {self._folder(split) for split in ("trn", "val")}:
+            if not folder.exists():
+                continue
+            kept = Path(f"{self._logs.tensorboard}-replaced") / folder.relative_to(self._logs.tensorboard)
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            number = next(n for n in count(1) if not kept.with_name(f"{kept.name}-{n}").exists())
+            folder.rename(kept.with_name(f"{kept.name}-{number}"))
+
+    def write_recipe(self, recipe: Recipe, best: Metrics, samples_seen: int) -> None:
         """Log the recipe's values and the best epoch's metrics, for the HParams view."""
         if not self._logs.tensorboard or not best:
             return
-        writer, _ = self._writer("val", 0)
+        # Nothing of this training lies beyond its last sample, so no scalar is purged.
+        writer, _ = self._writer("val", samples_seen + 1)
         metrics = {f"best/{name}": value for name, value in best.items()}
         writer.add_hparams(plain_values_of(recipe), metrics, run_name=".")
 
@@ -70,13 +84,20 @@ class TensorBoardLogs:
             writer.close()
 
     def _writer(self, split: str, samples_seen: int) -> tuple[Any, str]:
-        """The writer of a split, and what stands before its tags."""
-        name = f"{self._run}-{self._logs.comment}" if self._logs.comment else self._run
-        before = f"{split}/" if self._logs.tensorboard_writers == "one" else ""
-        folder = Path(self._logs.tensorboard) / self._logs.tensorboard_prefix
-        folder /= name if before else f"{name}-{split}"
+        """The writer of a split, and what stands before its tags. Entries from samples_seen on are purged."""
+        before = f"{split}/" if self._one_writer else ""
+        folder = self._folder(split)
         if folder not in self._writers:
             from torch.utils.tensorboard import SummaryWriter
 
             self._writers[folder] = SummaryWriter(str(folder), purge_step=samples_seen)
         return self._writers[folder], before
+
+    @property
+    def _one_writer(self) -> bool:
+        return self._logs.tensorboard_writers == "one"
+
+    def _folder(self, split: str) -> Path:
+        name = f"{self._run}-{self._logs.comment}" if self._logs.comment else self._run
+        folder = Path(self._logs.tensorboard) / self._logs.tensorboard_prefix
+        return folder / (name if self._one_writer else f"{name}-{split}")

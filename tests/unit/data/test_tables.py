@@ -1,0 +1,50 @@
+"""Tables of candidates: a place that is listed twice is named with both its lines."""
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from luna.base.errors import UserError
+from luna.data.tables import read_annotations, read_candidates, rows_of
+
+HEADER = "seriesuid,coordX,coordY,coordZ,class\n"
+
+
+@pytest.fixture
+def tables(tmp_path: Path) -> list[Path]:
+    (tmp_path / "a.csv").write_text(f"{HEADER}1.2,1,2,3,0\n1.2,4,5,6,1\n1.3,1,2,3,0\n")
+    (tmp_path / "b.csv").write_text(f"{HEADER}1.3,7,8,9,0\n1.2,4,5,6,1\n1.2,1,2,3,1\n")
+    return [tmp_path / "a.csv", tmp_path / "b.csv"]
+
+
+def test_a_place_listed_in_two_tables(tables: list[Path]) -> None:
+    a, b = tables
+    rows, problems = read_candidates(tables)
+    assert problems == [
+        f"{b}: places that {a} lists too (line 3 here, line 3 there)",
+        f"{b}: places that {a} lists too, with another class (line 4 here, line 2 there)",
+    ]
+    assert rows[["seriesuid", "coordX", "class"]].to_numpy().tolist() == [
+        ["1.2", 1, 0], ["1.2", 4, 1], ["1.3", 1, 0], ["1.3", 7, 0]
+    ]  # fmt: skip
+
+
+def test_a_place_with_two_classes_in_one_table(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(f"{HEADER}1.2,1,2,3,0\n1.2,4,5,6,1\n1.2,1,2,3,1\n")
+    rows, problems = read_candidates([path])
+    assert problems == [
+        f"{path}: places that {path} lists too, with another class (line 4 here, line 2 there)"
+    ]
+    assert len(rows) == 2
+
+
+def test_no_program_ignores_problems(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(UserError, match=r"typo.csv: no such file"):
+        rows_of(read_annotations(tmp_path / "typo.csv"))
+    path = tmp_path / "a.csv"
+    path.write_text("seriesuid,coordX,coordY,coordZ,diameter_mm\n1.2,1,2,3,5\n1.2,1,2,nan,5\n")
+    caplog.set_level(logging.WARNING)
+    assert len(rows_of(read_annotations(path))) == 1
+    assert "not a number or not finite (line 3)" in caplog.text
