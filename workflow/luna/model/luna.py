@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from luna.model.layers import CLASS_NAMES, InputConv3d, InputNorm, Scaled, initialise
+from luna.model.layers import CLASS_NAMES, Conv3d, InputConv3d, InputNorm, Scaled, initialise
 
 
 class LunaBlock(nn.Module):
@@ -15,7 +15,7 @@ class LunaBlock(nn.Module):
         super().__init__()
         self.conv1 = InputConv3d(in_channels, channels, kernel_size=3, padding=1)
         self.relu1 = nn.ReLU(inplace=True)
-        self.conv2 = nn.Conv3d(channels, channels, kernel_size=3, padding=1)
+        self.conv2 = Conv3d(channels, channels, kernel_size=3, padding=1)
         self.relu2 = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool3d(2)
 

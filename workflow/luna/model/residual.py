@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from luna.model.layers import CLASS_NAMES, InputConv3d, InputNorm, Scaled, initialise
+from luna.model.layers import CLASS_NAMES, Conv3d, InputConv3d, InputNorm, Scaled, initialise
 
 
 class ResidualBlock(nn.Module):
@@ -14,7 +14,7 @@ class ResidualBlock(nn.Module):
         super().__init__()
         self.conv1 = InputConv3d(in_channels, channels, kernel_size=3, stride=2, padding=1, bias=False)
         self.norm1 = nn.BatchNorm3d(channels)
-        self.conv2 = nn.Conv3d(channels, channels, kernel_size=3, padding=1, bias=False)
+        self.conv2 = Conv3d(channels, channels, kernel_size=3, padding=1, bias=False)
         self.norm2 = nn.BatchNorm3d(channels)
         self.shortcut = InputConv3d(in_channels, channels, kernel_size=1, stride=2, bias=False)
         self.relu = nn.ReLU(inplace=True)

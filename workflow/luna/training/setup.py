@@ -13,6 +13,7 @@ from luna.batches.dataset import LunaDataset
 from luna.batches.epoch import Epoch
 from luna.batches.loaders import Loader, make_loader
 from luna.config.machine import Logs, Machine
+from luna.model.arithmetic import check_arithmetic
 from luna.model.build import build_model
 from luna.model.file import load_weights
 from luna.model.parallel import share
@@ -65,6 +66,7 @@ def set_up(
     if recipe.init_weights:
         load_weights(model, Path(recipe.init_weights))
     place(model, device)
+    check_arithmetic(model, training_set.source.settings.crop, device, recipe.precision)
     network = share(model, device, team)
     first = Epoch(1, training_set.labels, recipe, job.seed, team)
     optimizer = build_optimizer(model, recipe)
