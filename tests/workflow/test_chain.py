@@ -172,3 +172,16 @@ def test_from_another_folder_the_recipes_are_the_same(workflow: Workflow, tmp_pa
     trainings = [[line for line in text.splitlines() if "train.py" in line] for text in (here, elsewhere)]
     assert len(trainings[0]) == 2
     assert trainings[0] == trainings[1]
+
+
+def test_a_mistyped_run_in_a_target(done: Workflow) -> None:
+    failed = done.run("--", "results/runs/typo/fold0/model.pt", check=False)
+    assert failed.returncode != 0
+    assert "no run is called 'typo'; the config has first, second" in failed.stdout + failed.stderr
+
+
+def test_more_gpus_than_snakemake_may_use(workflow: Workflow) -> None:
+    workflow.config["runs"]["second"]["gpus"] = 4
+    failed = workflow.run("--dry-run", check=False)
+    assert failed.returncode != 0
+    assert "runs.second.gpus is 4, but Snakemake may use 1" in failed.stdout + failed.stderr

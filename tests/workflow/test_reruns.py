@@ -7,6 +7,9 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 import pytest
+import SimpleITK as sitk
+
+from unit.imaging.test_ct import write_dicom
 
 from .conftest import Workflow, jobs_in
 
@@ -223,3 +226,16 @@ def test_a_cache_deleted_to_save_space_comes_back_when_needed(done: Workflow) ->
     assert len(crop_files(done)) == 4
     for name, content in before.items():
         assert done.result(name).read_bytes() == content, name
+
+
+def test_a_changed_slice_of_a_dicom_series_is_read_again(with_files: Workflow) -> None:
+    path = next((with_files.folder / "data" / "subset3").glob("*.mhd"))
+    write_dicom(sitk.ReadImage(str(path)), path.with_suffix(""))
+    for suffix in (".mhd", ".raw"):
+        path.with_suffix(suffix).unlink()
+    target = "results/verify/subset3.csv"
+    with_files.run("--", target)
+    assert with_files.planned("--", target) == []
+    file = sorted(path.with_suffix("").iterdir())[3]
+    file.write_bytes(file.read_bytes()[:-2] + b"xy")
+    assert with_files.planned("--", target) == ["verify_subset 3"]

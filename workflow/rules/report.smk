@@ -9,7 +9,6 @@ rule report:
         candidates=layout.CANDIDATES,
         series=layout.SERIES,
         crops=CROPS,
-        annotations=ANNOTATIONS,
     output:
         report(layout.REPORT, caption="../report/report.rst", category="Report"),
     log:
@@ -27,7 +26,7 @@ rule report:
     message:
         "Writing the report"
     shell:
-        "$PYTHON $SCRIPTS/report.py --folders {params.folders} --annotations {input.annotations:q}"
+        "$PYTHON $SCRIPTS/report.py --folders {params.folders}"
         " --verification {input.verification} --listing {input.listing}"
         " --metrics {input.metrics} --summary {input.summary} --benchmarks {params.benchmarks}"
         " --series {input.series} --candidates {input.candidates} {params.data}"

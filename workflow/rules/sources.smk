@@ -34,6 +34,15 @@ def phantom_files():
     }
 
 
+def files_below(folder):
+    """All files of a folder, those of DICOM series too, sorted; not those whose names start with a dot."""
+    return sorted(
+        str(path)
+        for path in folder.rglob("*")
+        if path.is_file() and not path.name.startswith(".")
+    )
+
+
 def objects_below(address):
     """The objects below an address, sorted. Snakemake's own listing of S3 fails on a prefix."""
     from botocore.exceptions import BotoCoreError, ClientError
@@ -66,7 +75,7 @@ if PHANTOM:
 elif REMOTE:
     FILES = {n: objects_below(f"{BASE}/subset{n}") for n in range(ALL_SUBSETS)}
 else:
-    FILES = {n: sorted(map(str, ROOT.glob(f"subset{n}/*"))) for n in range(ALL_SUBSETS)}
+    FILES = {n: files_below(ROOT / f"subset{n}") for n in range(ALL_SUBSETS)}
 SUBSETS = [n for n in FILES if FILES[n]]
 if REMOTE and CONFIG.cache.source == "none":
     raise WorkflowError(

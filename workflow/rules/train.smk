@@ -13,12 +13,29 @@ MACHINE_OPTIONS = options(CONFIG.training, only=MachineSettings.model_fields)
 LOG_OPTIONS = options(CONFIG.training, only=LogSettings.model_fields)
 
 
+def recipe_of(wildcards):
+    """The recipe of the run that a target names."""
+    if wildcards.run not in RUNS:
+        raise WorkflowError(
+            f"no run is called {wildcards.run!r}; the config has {', '.join(RUNS)}"
+        )
+    return RUNS[wildcards.run]
+
+
+too_wide = [run for run in RUNS if RUNS[run].gpus > GPUS]
+if too_wide and "gpu" in workflow.global_resources:
+    raise WorkflowError(
+        f"{', '.join(f'runs.{run}.gpus is {RUNS[run].gpus}' for run in too_wide)}, but Snakemake may"
+        f" use {GPUS}: lower it, or start with --resources gpu={max(RUNS[run].gpus for run in too_wide)}"
+    )
+
+
 rule train:
     input:
         crops=CROPS,
         series=layout.SERIES,
         candidates=layout.CANDIDATES,
-        weights=lambda wildcards: RUNS[wildcards.run].init_weights or [],
+        weights=lambda wildcards: recipe_of(wildcards).init_weights or [],
     output:
         model=layout.MODEL,
         history=layout.HISTORY,
@@ -30,15 +47,15 @@ rule train:
         "../../envs/luna.yaml"
     threads: gpu_share()
     resources:
-        gpu=lambda wildcards: RUNS[wildcards.run].gpus,
+        gpu=lambda wildcards: recipe_of(wildcards).gpus,
         machine=MACHINE_OPTIONS,
         logs=f"--tensorboard={layout.TENSORBOARD} {LOG_OPTIONS}",
     params:
         code=code("train"),
-        launcher=lambda wildcards: launcher(RUNS[wildcards.run].gpus),
+        launcher=lambda wildcards: launcher(recipe_of(wildcards).gpus),
         data=DATA_OPTIONS,
         split=options(CONFIG.split, "split.", only=["method", "stride"]),
-        recipe=lambda wildcards: options(RUNS[wildcards.run]),
+        recipe=lambda wildcards: options(recipe_of(wildcards)),
         seed=CONFIG.seed,
         state=layout.STATE,
     message:

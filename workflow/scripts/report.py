@@ -18,7 +18,6 @@ from luna.report.results import ResultFiles, read_results
 def parser() -> argparse.ArgumentParser:
     parser = Parser(__doc__)
     parser.add_argument("--folders", type=Path, nargs="+", required=True, help="one per run and fold")
-    parser.add_argument("--annotations", type=Path, required=True, help="the nodules")
     parser.add_argument("--verification", type=Path, required=True, help="verification.json")
     parser.add_argument("--listing", type=Path, required=True, help="candidates.json")
     parser.add_argument("--metrics", type=Path, required=True, help="metrics.csv")

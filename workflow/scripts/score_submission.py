@@ -12,7 +12,7 @@ from luna.cli.options import Parser, add_section, section_of
 from luna.cli.program import command_line_program
 from luna.config.evaluation import Scoring
 from luna.scoring.froc import RATES, match_marks, score
-from luna.scoring.submissions import read_findings, read_series_uids, read_submission
+from luna.scoring.submissions import coverage, read_findings, read_series_uids, read_submission
 
 
 def parser() -> argparse.ArgumentParser:
@@ -31,13 +31,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parser().parse_args(argv)
     scoring = section_of(options, Scoring)
     uids = read_series_uids(options.seriesuids)
+    marks = read_submission(options.submission, uids)
     matches = match_marks(
-        read_submission(options.submission, uids),
+        marks,
         read_findings(options.annotations),
         uids,
         read_findings(options.excluded, may_repeat=True) if options.excluded else None,
         scoring.max_marks,
     )
+    print(*coverage(marks, uids, matches), sep="\n")
     result = score(matches, scoring.bootstrap, scoring.seed)
     write_record(options.out, result)
     if result.cpm is None:

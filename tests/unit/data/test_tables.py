@@ -3,10 +3,12 @@
 import logging
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from luna.base.errors import UserError
-from luna.data.tables import read_annotations, read_candidates, rows_of
+from luna.base.files import write_csv
+from luna.data.tables import read_annotations, read_candidates, read_stage_table, rows_of
 
 HEADER = "seriesuid,coordX,coordY,coordZ,class\n"
 
@@ -48,3 +50,12 @@ def test_no_program_ignores_problems(tmp_path: Path, caplog: pytest.LogCaptureFi
     caplog.set_level(logging.WARNING)
     assert len(rows_of(read_annotations(path))) == 1
     assert "not a number or not finite (line 3)" in caplog.text
+
+
+@pytest.mark.parametrize("run", ["NA", "1e-3", "007", "nan", "True"])
+def test_a_run_s_name_stays_text(tmp_path: Path, run: str) -> None:
+    write_csv(tmp_path / "metrics.csv", pd.DataFrame({"run": [run], "seriesuid": ["1.20"], "f1": [None]}))
+    table = read_stage_table(tmp_path / "metrics.csv")
+    assert table["run"].tolist() == [run]
+    assert table["seriesuid"].tolist() == ["1.20"]
+    assert table["f1"].isna().all()

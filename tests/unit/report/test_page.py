@@ -42,8 +42,9 @@ def chain(data: Prepared, epochs: int, runs: tuple[str, ...] = ("a", "b")) -> Pa
     )  # fmt: skip
     write_record(results / "verification.json", VERIFICATION)
     report.main(
-        [*inputs, *data.options(), "--verification", f"{results}/verification.json", "--listing",
-         f"{results}/candidates.json", "--metrics", f"{results}/metrics.csv", "--summary",
+        ["--folders", *map(str, folders), *data.options(),
+         "--verification", f"{results}/verification.json",
+         "--listing", f"{results}/candidates.json", "--metrics", f"{results}/metrics.csv", "--summary",
          f"{results}/summary.json", "--benchmarks", f"{results}/benchmarks",
          "--out", f"{results}/report.html"]
     )  # fmt: skip
@@ -143,7 +144,7 @@ def test_what_stands_out_is_said(page: Path) -> None:
         listing=read_record(results / "candidates.json", Listing).model_copy(update=shared),
         summary=summary.model_copy(update={"runs": {"a": first, "b": second}}),
         metrics=pd.DataFrame(rows),
-        candidates=pd.DataFrame(), series=pd.DataFrame(), annotations=pd.DataFrame(),
+        candidates=pd.DataFrame(), series=pd.DataFrame(),
         predictions={}, stages=[],
     )  # fmt: skip
     said = "\n".join(text for _, text in findings(changed))

@@ -197,3 +197,25 @@ def test_weights_mean_repeated_scans(found: list[float], false: list[float], see
         matches.nodule_diameters[nodules], matches.false_scores[wrong], matches.false_series[wrong], 0, 0, 0,
     )  # fmt: skip
     np.testing.assert_allclose(Froc(matches).sensitivity(RATES, weights), Froc(repeated).sensitivity(RATES))
+
+
+def test_the_drawn_curve_is_that_of_the_score() -> None:
+    """With excluded findings, at every rate of the table, and inside its own band."""
+    rng = np.random.default_rng(0)
+    uids = [f"1.{number}" for number in range(6)]
+    marks = pd.DataFrame(
+        {"seriesuid": rng.choice(uids, 80), "coordX": rng.uniform(0, 100, 80), "coordY": 0.0, "coordZ": 0.0,
+         "probability": rng.uniform(0, 1, 80)}
+    )  # fmt: skip
+    findings = pd.DataFrame(
+        {"seriesuid": rng.choice(uids, 24), "coordX": rng.uniform(0, 100, 24), "coordY": 0.0, "coordZ": 0.0,
+         "diameter_mm": 9.0}
+    )  # fmt: skip
+    matches = match_marks(marks, findings[:12], uids, findings[12:], max_marks=5)
+    assert matches.ignored_excluded > 0
+    result = score(matches, 200)
+    band = result.band
+    at_rates = [band.sensitivity[10 * k] for k in range(len(RATES))]
+    assert at_rates == pytest.approx([result.sensitivity[f"{rate:g}"] for rate in RATES])
+    assert band.lower[30] == pytest.approx(result.sensitivity_lower["1"])
+    assert band.upper[60] == pytest.approx(result.sensitivity_upper["8"])

@@ -6,11 +6,14 @@ import sys
 import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from conftest import PROJECT
 from luna.base.errors import UserError
-from luna.scoring.submissions import read_series_uids, read_submission
+from luna.data.tables import XYZ
+from luna.scoring.froc import match_marks
+from luna.scoring.submissions import coverage, read_series_uids, read_submission
 
 
 def run_program(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -89,3 +92,25 @@ def test_list_of_series(tmp_path: Path) -> None:
         read_series_uids(write(tmp_path / "u.csv", "1.2\n1.2\n"))
     with pytest.raises(UserError, match="lists no series"):
         read_series_uids(write(tmp_path / "u.csv", "\n"))
+
+
+@pytest.mark.parametrize(
+    ("marks", "listed", "expected"),
+    [
+        ([("1.1", 5, 5, 5), ("1.1", 6, 5, 5), ("1.2", 90, 90, 90)], 2, ["2 of 2", "2 marks lie"]),
+        ([("1.1", 5, 5, 5)], 8, ["1 of 8", "1 marks lie", "most of the listed series have no mark"]),
+        (
+            [("1.1", 50, 50, 50), ("1.2", 5, 5, 5)],
+            2,
+            ["2 of 2", "0 marks lie", "must be in mm, not in voxels"],
+        ),
+    ],
+)
+def test_coverage(marks: list[tuple], listed: int, expected: list[str]) -> None:
+    """A fold's marks scored against all series, and voxels in place of mm, are noticed."""
+    table = pd.DataFrame(marks, columns=["seriesuid", *XYZ]).assign(probability=0.5)
+    nodules = pd.DataFrame([("1.1", 5, 5, 5, 8)], columns=["seriesuid", *XYZ, "diameter_mm"])
+    uids = [f"1.{number}" for number in range(1, listed + 1)]
+    text = coverage(table, uids, match_marks(table, nodules, uids))
+    assert all(words in "\n".join(text) for words in expected)
+    assert len(text) == len(expected) - 1

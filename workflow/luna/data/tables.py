@@ -136,8 +136,11 @@ def rows_of(table: tuple[pd.DataFrame, list[str]]) -> pd.DataFrame:
 
 
 def read_stage_table(path: Path) -> pd.DataFrame:
-    """A table that an earlier stage wrote, such as series.csv. Raises UserError when it is missing."""
+    """A table that an earlier stage wrote, such as series.csv. Raises UserError when it is missing.
+
+    Names stay text, also one that looks like a number or a missing value (1e-3, NA).
+    """
     try:
-        return pd.read_csv(path, dtype={"seriesuid": str})
+        return pd.read_csv(path, dtype={"seriesuid": str, "run": str}, keep_default_na=False, na_values=[""])
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file; run the earlier stages of the workflow first") from error

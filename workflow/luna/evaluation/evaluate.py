@@ -72,8 +72,9 @@ def evaluate(
     predictions = predictions_table(candidates, tested, probabilities[0])
     threshold = best_threshold(datasets[1].labels, probabilities[1]) if job.flips else trained.threshold
     uids = list(series["seriesuid"]) if leaks else tested_series(candidates, series, trained.fold)
-    matches = match(predictions, Truth(uids, job.annotations, job.excluded), job.scoring)
-    assessment = assess(predictions, matches, uids, np.full(len(uids), threshold), job.scoring)
+    truth = Truth(uids, job.annotations, job.excluded, whole_series=not leaks)
+    matches = match(predictions, truth, job.scoring)
+    assessment = assess(predictions, matches, truth, np.full(len(predictions), threshold), job.scoring)
     evaluation = Evaluation(
         **dict(assessment),
         run=trained.run,

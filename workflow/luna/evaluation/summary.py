@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from luna.base.files import read_record, write_csv, write_record
@@ -79,17 +78,19 @@ def _joined(
     scoring: Scoring,
 ) -> tuple[RunSummary, Matches]:
     evaluations = [evaluation for evaluation, _ in folds]
-    threshold = {uid: evaluation.threshold for evaluation in evaluations for uid in evaluation.series_uids}
-    uids = list(threshold)
-    predictions = pd.concat(table for _, table in folds).drop_duplicates("id")
-    matches = match(predictions, Truth(uids, annotations, excluded), scoring)
-    assessment = assess(predictions, matches, uids, np.array(list(threshold.values())), scoring)
+    leaks = any(evaluation.leaks for evaluation in evaluations)
+    uids = list(dict.fromkeys(uid for evaluation in evaluations for uid in evaluation.series_uids))
+    truth = Truth(uids, annotations, excluded, whole_series=not leaks)
+    predictions = pd.concat(table.assign(threshold=fold.threshold) for fold, table in folds)
+    predictions = predictions.drop_duplicates("id")
+    matches = match(predictions, truth, scoring)
+    assessment = assess(predictions, matches, truth, predictions["threshold"].to_numpy(), scoring)
     summary = RunSummary(
         **dict(assessment),
         folds=[evaluation.fold for evaluation in evaluations],
         epochs=[evaluation.epoch for evaluation in evaluations],
         thresholds=[evaluation.threshold for evaluation in evaluations],
-        leaks=any(evaluation.leaks for evaluation in evaluations),
+        leaks=leaks,
         series_uids=uids,
         recipe=evaluations[0].recipe,
         split_settings=evaluations[0].split_settings,

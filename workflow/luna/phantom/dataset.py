@@ -18,6 +18,7 @@ from luna.imaging.metaimage import write_mhd
 from luna.phantom.chest import PADDING_HU, chest_from_ct, draw_chest
 from luna.phantom.nodules import draw_nodule, list_candidates, place_nodules
 from luna.phantom.uids import phantom_series_uid
+from luna.runtime.cores import end_with_parent
 
 
 def make_phantom(folder: Path, settings: PhantomSettings, seed: int, processes: int = 1) -> None:
@@ -35,7 +36,7 @@ def make_phantom(folder: Path, settings: PhantomSettings, seed: int, processes: 
             for number in progress(numbers, "phantom", settings.series)
         ]
     else:
-        with ProcessPoolExecutor(processes) as pool:
+        with ProcessPoolExecutor(processes, initializer=end_with_parent) as pool:
             jobs = pool.map(make_series, *zip(*((folder, settings, seed, n) for n in numbers), strict=True))
             made = list(progress(jobs, "phantom", settings.series))
     for name, tables in zip(("annotations", "candidates"), zip(*made, strict=True), strict=True):

@@ -19,7 +19,6 @@ from luna.report import plots
 from luna.report.findings import findings, recipe_differences
 from luna.report.results import Results
 from luna.scoring.assess import PREDICTION_COLUMNS
-from luna.scoring.froc import Froc, match_marks
 
 _PACKAGES = ("torch", "snakemake", "SimpleITK", "numpy", "pandas", "scikit-learn", "numcodecs")
 
@@ -61,10 +60,10 @@ def interval_text(bounds: tuple[float | None, float | None]) -> str:
 
 def _plots(results: Results) -> dict[str, str]:
     runs = results.summary.runs
-    curves, samples = {}, {}
-    for run, predictions in results.predictions.items():
-        curves[run] = Froc(match_marks(predictions, results.annotations, runs[run].series_uids))
-        samples[run] = (predictions["class"].to_numpy(), predictions["probability"].to_numpy())
+    samples = {
+        run: (predictions["class"].to_numpy(), predictions["probability"].to_numpy())
+        for run, predictions in results.predictions.items()
+    }
     history = results.metrics[results.metrics["split"].isin(["trn", "val"])]
     best = {run: summary.epochs[0] for run, summary in runs.items() if len(summary.epochs) == 1}
     roc, pr = plots.roc_and_pr(samples)
@@ -72,7 +71,7 @@ def _plots(results: Results) -> dict[str, str]:
         "loss": plots.learning_curves(history, "loss/all", best),
         "recall": plots.learning_curves(history, "recall", best),
         "auc": plots.learning_curves(history, "auc", best),
-        "froc": plots.froc_curves(curves, 1000, next(iter(runs.values())).seed),
+        "froc": plots.froc_curves({run: each.froc for run, each in runs.items()}),
         "roc": roc,
         "pr": pr,
         "calibration": plots.calibration_curves({run: each.calibration for run, each in runs.items()}),

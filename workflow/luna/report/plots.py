@@ -14,9 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from luna.scoring.bootstrap import bootstrap_weights
-from luna.scoring.froc import RATES, Froc
-from luna.scoring.records import CalibrationBin, SizeBand
+from luna.scoring.froc import RATES
+from luna.scoring.records import CalibrationBin, FrocScore, SizeBand
 
 matplotlib.use("svg")
 # Stands for the colour of the text around the plot, light or dark.
@@ -63,21 +62,21 @@ def learning_curves(history: pd.DataFrame, name: str, best_epoch: dict[str, int]
     return plot(draw)
 
 
-def froc_curves(curves: dict[str, Froc], resamples: int, seed: int) -> str:
+def froc_curves(scores: dict[str, FrocScore]) -> str:
     """Sensitivity by false positives per scan, with the 95 % band and the seven operating points."""
-    grid = np.geomspace(RATES[0], RATES[-1], 61)
 
     def draw(axes: Axes) -> None:
-        for number, (run, froc) in enumerate(curves.items()):
-            if froc.matches.nodules == 0:
+        for number, (run, score) in enumerate(scores.items()):
+            if score.nodules == 0:
                 continue
-            weights = bootstrap_weights(froc.matches.scans, min(resamples, 1000), seed)
-            if len(weights):
-                drawn = np.array([froc.sensitivity(grid, row) for row in weights])
-                low, high = np.nanpercentile(drawn, [2.5, 97.5], axis=0)
-                axes.fill_between(grid, low, high, color=colour(number), alpha=0.15, lw=0)
-            axes.plot(grid, froc.sensitivity(grid), color=colour(number), label=run)
-            axes.plot(RATES, froc.sensitivity(RATES), "o", ms=4.5, color=colour(number))
+            rates, (low, values, high) = score.band.false_positives_per_scan, (
+                np.array(each, dtype=float)
+                for each in (score.band.lower, score.band.sensitivity, score.band.upper)
+            )  # fmt: skip
+            axes.fill_between(rates, low, high, color=colour(number), alpha=0.15, lw=0)
+            axes.plot(rates, values, color=colour(number), label=run)
+            points = [score.sensitivity[f"{rate:g}"] for rate in RATES]
+            axes.plot(RATES, np.array(points, dtype=float), "o", ms=4.5, color=colour(number))
         axes.set_xscale("log", base=2)
         axes.set_xticks(RATES, ["1/8", "1/4", "1/2", "1", "2", "4", "8"])
         axes.set(xlabel="false positives per scan", ylabel="sensitivity", ylim=(-0.02, 1.02))

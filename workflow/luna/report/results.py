@@ -8,7 +8,7 @@ import pandas as pd
 
 from luna.base.files import read_record
 from luna.data.records import Listing, Verification
-from luna.data.tables import read_annotations, read_stage_table, rows_of
+from luna.data.tables import read_stage_table
 from luna.scoring.records import Evaluation, RunSummary, Summary
 
 
@@ -31,7 +31,6 @@ class Results:
     metrics: pd.DataFrame
     candidates: pd.DataFrame
     series: pd.DataFrame
-    annotations: pd.DataFrame
     predictions: dict[str, pd.DataFrame]
     stages: list[StageCost]
 
@@ -51,7 +50,6 @@ class ResultFiles:
     metrics: Path
     candidates: Path
     series: Path
-    annotations: Path
     folders: list[Path]
     benchmarks: Path
 
@@ -62,10 +60,9 @@ def read_results(files: ResultFiles) -> Results:
         verification=read_record(files.verification, Verification),
         listing=read_record(files.listing, Listing),
         summary=read_record(files.summary, Summary),
-        metrics=pd.read_csv(files.metrics),
+        metrics=read_stage_table(files.metrics),
         candidates=read_stage_table(files.candidates),
         series=read_stage_table(files.series),
-        annotations=rows_of(read_annotations(files.annotations)),
         predictions=read_predictions(files.folders),
         stages=_stage_costs(files.benchmarks),
     )

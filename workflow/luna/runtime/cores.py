@@ -3,9 +3,12 @@
 import ctypes
 import os
 import resource
+import signal
 
 # Parameters of mallopt(3) in glibc's malloc.h.
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
+# An option of prctl(2).
+_PR_SET_PDEATHSIG = 1
 
 
 def usable_threads(wanted: int) -> int:
@@ -24,6 +27,14 @@ def allow_many_files() -> None:
     """
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def end_with_parent() -> None:
+    """Let the system kill this process when the one that started it dies (Linux only)."""
+    try:
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    except (OSError, AttributeError, TypeError):
+        return
 
 
 def keep_freed_memory() -> None:

@@ -32,11 +32,23 @@ _CALIBRATION_BINS = 10
 
 @dataclass(frozen=True)
 class Truth:
-    """What predictions are scored against: the series that count, their nodules, excluded findings."""
+    """What predictions are scored against: the series that count, their nodules, excluded findings.
+
+    whole_series: whether every candidate of these series is predicted. Without it (the stride split)
+    nodules would count as missed because their candidates were not asked for, so there is no FROC.
+    """
 
     series_uids: list[str]
     annotations: pd.DataFrame
     excluded: pd.DataFrame | None = None
+    whole_series: bool = True
+
+    @property
+    def why_no_froc(self) -> str:
+        """Why sensitivity, FROC and CPM are not defined, where `match` finds no nodule."""
+        if not self.whole_series:
+            return "only some candidates of each series are tested"
+        return "the series hold no nodule"
 
 
 def predictions_table(candidates: pd.DataFrame, rows: IntArray, probabilities: FloatArray) -> pd.DataFrame:
@@ -45,39 +57,39 @@ def predictions_table(candidates: pd.DataFrame, rows: IntArray, probabilities: F
 
 
 def match(predictions: pd.DataFrame, truth: Truth, scoring: Scoring) -> Matches:
-    """The predictions as marks, matched to the nodules."""
-    return match_marks(predictions, truth.annotations, truth.series_uids, truth.excluded, scoring.max_marks)
+    """The predictions as marks, matched to the nodules; to none where there can be no FROC."""
+    nodules = truth.annotations if truth.whole_series else truth.annotations[:0]
+    return match_marks(predictions, nodules, truth.series_uids, truth.excluded, scoring.max_marks)
 
 
 def assess(
     predictions: pd.DataFrame,
     matches: Matches,
-    series_uids: list[str],
+    truth: Truth,
     thresholds: FloatArray,
     scoring: Scoring,
 ) -> Assessment:
-    """Assess predictions (PREDICTION_COLUMNS) that `match` matched.
+    """Assess predictions (PREDICTION_COLUMNS) that `match` matched to the truth.
 
-    thresholds: for each of the series the one that was chosen on validation in its fold.
+    thresholds: for each prediction, (n,), the one that was chosen on validation in its fold.
     """
     labels = predictions["class"].to_numpy(dtype=np.int64)
     probabilities = predictions["probability"].to_numpy(dtype=float)
-    resampling = Resampling(predictions, series_uids, scoring)
-    chosen = thresholds[resampling.series]
+    resampling = Resampling(predictions, truth.series_uids, scoring)
     bins = calibration(labels, probabilities)
     return Assessment(
         metrics=compute_metrics(labels, probabilities, cross_entropy(labels, probabilities)),
         at_threshold={
             "half": at_threshold(labels, probabilities, 0.5),
-            "chosen": at_threshold(labels, probabilities, chosen),
+            "chosen": at_threshold(labels, probabilities, thresholds),
         },
         brier=float(brier_score_loss(labels, probabilities)) if len(labels) else None,
         calibration_error=calibration_error(bins),
         calibration=bins,
-        froc=score(matches, scoring.bootstrap, scoring.seed),
+        froc=score(matches, scoring.bootstrap, scoring.seed, truth.why_no_froc),
         by_size=by_size(matches, scoring),
-        why_undefined=reasons(labels, matches),
-        intervals=resampling.intervals(chosen),
+        why_undefined=reasons(labels, matches, truth.why_no_froc),
+        intervals=resampling.intervals(thresholds),
     )
 
 
@@ -151,7 +163,7 @@ def by_size(matches: Matches, scoring: Scoring, rate: float = SIZE_RATE) -> list
     return bands
 
 
-def reasons(labels: IntArray, matches: Matches) -> list[str]:
+def reasons(labels: IntArray, matches: Matches, why_no_froc: str) -> list[str]:
     """Why some values are not defined, in words."""
     found = []
     if not (labels == 1).any():
@@ -159,7 +171,7 @@ def reasons(labels: IntArray, matches: Matches) -> list[str]:
     if not (labels == 0).any():
         found.append("every candidate is a nodule: AUC is not defined")
     if matches.nodules == 0:
-        found.append("the series hold no nodule: sensitivity, FROC and CPM are not defined")
+        found.append(f"{why_no_froc}: sensitivity, FROC and CPM are not defined")
     return found
 
 

@@ -31,7 +31,7 @@ def interval(values: FloatArray) -> tuple[float | None, float | None, float | No
 
 
 class Resampling:
-    """Figures of the samples under the bootstrap over series."""
+    """Metrics of the samples under the bootstrap over series."""
 
     def __init__(self, predictions: pd.DataFrame, series_uids: list[str], scoring: Scoring) -> None:
         place = {uid: number for number, uid in enumerate(series_uids)}

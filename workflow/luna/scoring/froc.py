@@ -14,11 +14,13 @@ import pandas as pd
 from luna.base.arrays import FloatArray, IntArray
 from luna.data.tables import XYZ
 from luna.scoring.bootstrap import bootstrap_weights, interval
-from luna.scoring.records import FrocCurve, FrocScore
+from luna.scoring.records import FrocBand, FrocCurve, FrocScore
 
 RATES = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 """False positives per scan at which CPM averages the sensitivity."""
 SUBMISSION_COLUMNS = ["seriesuid", *XYZ, "probability"]
+DRAWN_RATES = np.geomspace(RATES[0], RATES[-1], 61)
+"""Where the curve is drawn, with its band."""
 _UNKNOWN_DIAMETER_MM = 10.0
 
 
@@ -153,20 +155,27 @@ class Froc:
         return false / self.matches.scans, found / self.matches.nodules
 
 
-def score(matches: Matches, resamples: int = 1000, seed: int = 0) -> FrocScore:
-    """The official score; None where something is not defined."""
+def score(
+    matches: Matches,
+    resamples: int = 1000,
+    seed: int = 0,
+    why_undefined: str = "the listed series hold no nodule",
+) -> FrocScore:
+    """The official score; None where something is not defined, and then why."""
     froc = Froc(matches)
     keys = [f"{rate:g}" for rate in RATES]
-    sensitivity = froc.sensitivity(RATES)
+    rates = np.append(RATES, DRAWN_RATES)
+    sensitivity = froc.sensitivity(rates)[: len(RATES)]
     defined = matches.nodules > 0
     weights = bootstrap_weights(matches.scans, resamples, seed)
-    resampled = np.array([froc.sensitivity(RATES, row) for row in weights]).reshape(-1, len(RATES))
+    resampled = np.array([froc.sensitivity(rates, row) for row in weights]).reshape(-1, len(rates))
+    at_rates, drawn = np.split(resampled, [len(RATES)], axis=1)
     mean, lower, upper = (
         dict(zip(keys, values, strict=True))
-        for values in zip(*(interval(column) for column in resampled.T), strict=True)
+        for values in zip(*(interval(column) for column in at_rates.T), strict=True)
     )
-    cpm_mean, cpm_lower, cpm_upper = interval(resampled.mean(axis=1))
-    rates, found = froc.curve()
+    cpm_mean, cpm_lower, cpm_upper = interval(at_rates.mean(axis=1))
+    false_positives, found = froc.curve()
     found_nodules = int(matches.found.sum())
     return FrocScore(
         cpm=float(sensitivity.mean()) if defined else None,
@@ -186,11 +195,24 @@ def score(matches: Matches, resamples: int = 1000, seed: int = 0) -> FrocScore:
         scans=matches.scans,
         marks_after_cap=matches.marks_after_cap,
         curve=FrocCurve(
-            false_positives_per_scan=rates.tolist(),
+            false_positives_per_scan=false_positives.tolist(),
             sensitivity=found.tolist(),
             threshold=[None, *froc.scores.tolist()] if defined else [],
         ),
-        why_undefined=None if defined else "the listed series hold no nodule",
+        band=_band(froc, drawn),
+        why_undefined=None if defined else why_undefined,
+    )
+
+
+def _band(froc: Froc, drawn: FloatArray) -> FrocBand:
+    """drawn: sensitivity in each resample at DRAWN_RATES, (resamples, rates)."""
+    _, lower, upper = zip(*(interval(column) for column in drawn.T), strict=True)
+    values = froc.sensitivity(DRAWN_RATES)
+    return FrocBand(
+        false_positives_per_scan=DRAWN_RATES.tolist(),
+        sensitivity=[None if np.isnan(value) else float(value) for value in values],
+        lower=list(lower),
+        upper=list(upper),
     )
 
 

@@ -59,6 +59,15 @@ class FrocCurve(Record):
     threshold: list[float | None]
 
 
+class FrocBand(Record):
+    """The FROC curve as it is drawn: sensitivity with its 95 % interval at some rates, None if undefined."""
+
+    false_positives_per_scan: list[float]
+    sensitivity: list[float | None]
+    lower: list[float | None]
+    upper: list[float | None]
+
+
 class FrocScore(Record):
     """The official score. Keys of the sensitivities are the rates as text, "0.125" to "8"."""
 
@@ -79,6 +88,7 @@ class FrocScore(Record):
     scans: int
     marks_after_cap: int
     curve: FrocCurve
+    band: FrocBand
     why_undefined: str | None
 
 
@@ -107,7 +117,7 @@ class Evaluation(Assessment):
     on both sides.
     """
 
-    version: Literal[2] = 2
+    version: Literal[3] = 3
     run: str
     fold: int
     epoch: int
@@ -148,6 +158,6 @@ class Comparison(Record):
 class Summary(Record):
     """All runs and their comparisons: summary.json."""
 
-    version: Literal[2] = 2
+    version: Literal[3] = 3
     runs: dict[str, RunSummary]
     comparisons: list[Comparison]

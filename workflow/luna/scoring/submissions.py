@@ -1,12 +1,13 @@
 """Read the tables of the official scoring: submissions, findings, lists of series."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from luna.base.errors import UserError
 from luna.data.tables import ANNOTATION_COLUMNS, read_table
-from luna.scoring.froc import SUBMISSION_COLUMNS
+from luna.scoring.froc import SUBMISSION_COLUMNS, Matches
 
 
 def read_submission(path: Path, listed: list[str] | None = None) -> pd.DataFrame:
@@ -28,6 +29,21 @@ def read_findings(path: Path, may_repeat: bool = False) -> pd.DataFrame:
     The challenge's table of excluded findings repeats some rows, which changes nothing.
     """
     return _whole(path, ANNOTATION_COLUMNS, may_repeat)
+
+
+def coverage(marks: pd.DataFrame, series_uids: Sequence[str], matches: Matches) -> list[str]:
+    """What a submission covers, as a sentence, and warnings where that is implausible."""
+    covered = int(marks["seriesuid"][marks["seriesuid"].isin(series_uids)].nunique())
+    hits = int(matches.found.sum()) + matches.ignored_double
+    lines = [f"marks in {covered} of {len(series_uids)} listed series; {hits} marks lie in a nodule"]
+    if covered < len(series_uids) / 2:
+        lines.append(
+            "warning: most of the listed series have no mark; is this the list of series that the"
+            " submission was made for, and does it hold all folds?"
+        )
+    if hits == 0 and matches.nodules and len(marks):
+        lines.append("warning: no mark lies in a nodule; coordinates must be in mm, not in voxels")
+    return lines
 
 
 def read_series_uids(path: Path) -> list[str]:
