@@ -15,13 +15,6 @@ try:
 except UserError as error:
     raise WorkflowError(str(error))
 
-RUNS, FOLDS = CONFIG.runs, CONFIG.folds
-# A resource that is not given is unlimited in Snakemake; here it then means one GPU.
-GPUS = (
-    max(1, workflow.global_resources["gpu"].value)
-    if "gpu" in workflow.global_resources
-    else 1
-)
 # With `--sdm conda` the interpreter is the one of the rule's environment.
 DEPLOYED = {str(method) for method in workflow.deployment_settings.deployment_method}
 PYTHON = "python" if "conda" in DEPLOYED else sys.executable
@@ -40,15 +33,3 @@ def code(name):
 def options(section, prefix="", only=()):
     """A section of the config as options of a program: those that differ from the default."""
     return join(option_words(section, prefix, only))
-
-
-def launcher(gpus):
-    """What starts a training in as many processes as GPUs share it."""
-    if gpus == 1:
-        return ""
-    return f"-m torch.distributed.run --standalone --nproc-per-node {gpus}"
-
-
-def gpu_share():
-    """Threads of a job that computes: the cores, shared out among the GPUs."""
-    return max(1, workflow.cores // GPUS)

@@ -13,23 +13,6 @@ MACHINE_OPTIONS = options(CONFIG.training, only=MachineSettings.model_fields)
 LOG_OPTIONS = options(CONFIG.training, only=LogSettings.model_fields)
 
 
-def recipe_of(wildcards):
-    """The recipe of the run that a target names."""
-    if wildcards.run not in RUNS:
-        raise WorkflowError(
-            f"no run is called {wildcards.run!r}; the config has {', '.join(RUNS)}"
-        )
-    return RUNS[wildcards.run]
-
-
-too_wide = [run for run in RUNS if RUNS[run].gpus > GPUS]
-if too_wide and "gpu" in workflow.global_resources:
-    raise WorkflowError(
-        f"{', '.join(f'runs.{run}.gpus is {RUNS[run].gpus}' for run in too_wide)}, but Snakemake may"
-        f" use {GPUS}: lower it, or start with --resources gpu={max(RUNS[run].gpus for run in too_wide)}"
-    )
-
-
 rule train:
     input:
         crops=CROPS,

@@ -1,0 +1,36 @@
+# What to train: the runs, their folds, and the GPUs and threads that a job gets.
+RUNS, FOLDS = CONFIG.runs, CONFIG.folds
+# A resource that is not given is unlimited in Snakemake; here it then means one GPU.
+GPUS = (
+    max(1, workflow.global_resources["gpu"].value)
+    if "gpu" in workflow.global_resources
+    else 1
+)
+
+too_wide = [run for run in RUNS if RUNS[run].gpus > GPUS]
+if too_wide and "gpu" in workflow.global_resources:
+    raise WorkflowError(
+        f"{', '.join(f'runs.{run}.gpus is {RUNS[run].gpus}' for run in too_wide)}, but Snakemake may"
+        f" use {GPUS}: lower it, or start with --resources gpu={max(RUNS[run].gpus for run in too_wide)}"
+    )
+
+
+def recipe_of(wildcards):
+    """The recipe of the run that a target names."""
+    if wildcards.run not in RUNS:
+        raise WorkflowError(
+            f"no run is called {wildcards.run!r}; the config has {', '.join(RUNS)}"
+        )
+    return RUNS[wildcards.run]
+
+
+def launcher(gpus):
+    """What starts a training in as many processes as GPUs share it."""
+    if gpus == 1:
+        return ""
+    return f"-m torch.distributed.run --standalone --nproc-per-node {gpus}"
+
+
+def gpu_share():
+    """Threads of a job that computes: the cores, shared out among the GPUs."""
+    return max(1, workflow.cores // GPUS)
