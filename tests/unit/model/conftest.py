@@ -1,4 +1,10 @@
-"""The names and shapes of the published weights."""
+"""The networks by name, and the names and shapes of the published weights."""
+
+from typing import get_args
+
+from luna.config.recipe import NetworkSettings
+
+NETWORKS = get_args(NetworkSettings.model_fields["name"].annotation)
 
 PUBLISHED = {
     "tail_batchnorm.weight": (1,), "tail_batchnorm.bias": (1,),

@@ -1,7 +1,5 @@
 """bf16 on this machine: every layer of every network against float64, with memory that is not clean."""
 
-from typing import get_args
-
 import pytest
 import torch
 from torch import nn
@@ -12,8 +10,8 @@ from luna.model import layers
 from luna.model.arithmetic import check_arithmetic, layer_errors
 from luna.model.build import build_model
 from luna.runtime.cores import keep_freed_memory
+from unit.model.conftest import NETWORKS
 
-NETWORKS = get_args(NetworkSettings.model_fields["name"].annotation)
 CROPS = [(32, 48, 48), (16, 32, 32), (16, 16, 16), (32, 16, 64)]
 CPU = torch.device("cpu")
 

@@ -1,7 +1,6 @@
 """The networks: names, shapes, initial weights, published weights."""
 
 import copy
-from typing import get_args
 
 import pytest
 import torch
@@ -11,9 +10,7 @@ from luna.config.recipe import NetworkSettings
 from luna.model.build import build_model
 from luna.model.layers import with_channels_for_cudnn
 from luna.model.luna import LunaModel
-from unit.model.conftest import PUBLISHED
-
-NETWORKS = get_args(NetworkSettings.model_fields["name"].annotation)
+from unit.model.conftest import NETWORKS, PUBLISHED
 
 
 def test_parameters_have_the_published_names_and_shapes() -> None:

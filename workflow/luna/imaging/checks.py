@@ -95,12 +95,12 @@ def scan_voxels(path: Path, header: CtHeader) -> VoxelScan:
     """
     if path.suffix == ".mhd" and header.is_plain_int16:
         low, high, voxels = _scan_raw(header.data_file)
-        return VoxelScan(low, high, ct_checksum(path, voxels))
-    if path.suffix == ".mhd" and header.compressed and header.element_type == "MET_SHORT":
+    elif path.suffix == ".mhd" and header.compressed and header.element_type == "MET_SHORT":
         low, high, voxels = _scan_zraw(header)
-        return VoxelScan(low, high, ct_checksum(path, voxels))
-    hu = read_ct(path).hu
-    return VoxelScan(int(hu.min()), int(hu.max()), ct_checksum(path))
+    else:
+        hu = read_ct(path).hu
+        low, high, voxels = int(hu.min()), int(hu.max()), None
+    return VoxelScan(low, high, ct_checksum(path, voxels))
 
 
 def _scan_raw(path: Path) -> tuple[int, int, str]:

@@ -88,13 +88,12 @@ class InputConv3d(Conv3d):
     def forward(self, batch: Tensor | Scaled) -> Tensor:
         """(n, in_channels, d, h, w), or one channel scaled -> (n, out_channels, d, h, w)."""
         if isinstance(batch, Tensor):
-            channels, kernel = batch, self.weight
-        else:
-            channels = torch.cat([batch.values, torch.ones_like(batch.values)], dim=1)
-            channels = channels.contiguous(memory_format=torch.channels_last_3d)
-            kernel = torch.cat([self.weight * batch.scale, self.weight * batch.shift], dim=1)
-            if channels.is_cuda:
-                channels, kernel = with_channels_for_cudnn(channels), with_channels_for_cudnn(kernel)
+            return super().forward(batch)
+        channels = torch.cat([batch.values, torch.ones_like(batch.values)], dim=1)
+        channels = channels.contiguous(memory_format=torch.channels_last_3d)
+        kernel = torch.cat([self.weight * batch.scale, self.weight * batch.shift], dim=1)
+        if channels.is_cuda:
+            channels, kernel = with_channels_for_cudnn(channels), with_channels_for_cudnn(kernel)
         return self.convolve(channels, kernel)
 
 

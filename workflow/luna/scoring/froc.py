@@ -165,7 +165,7 @@ def score(
     froc = Froc(matches)
     keys = [f"{rate:g}" for rate in RATES]
     rates = np.append(RATES, DRAWN_RATES)
-    sensitivity = froc.sensitivity(rates)[: len(RATES)]
+    sensitivity, drawn_values = np.split(froc.sensitivity(rates), [len(RATES)])
     defined = matches.nodules > 0
     weights = bootstrap_weights(matches.scans, resamples, seed)
     resampled = np.array([froc.sensitivity(rates, row) for row in weights]).reshape(-1, len(rates))
@@ -199,15 +199,14 @@ def score(
             sensitivity=found.tolist(),
             threshold=[None, *froc.scores.tolist()] if defined else [],
         ),
-        band=_band(froc, drawn),
+        band=_band(drawn_values, drawn),
         why_undefined=None if defined else why_undefined,
     )
 
 
-def _band(froc: Froc, drawn: FloatArray) -> FrocBand:
-    """drawn: sensitivity in each resample at DRAWN_RATES, (resamples, rates)."""
+def _band(values: FloatArray, drawn: FloatArray) -> FrocBand:
+    """values: sensitivity at DRAWN_RATES, (rates,); drawn: the same in each resample, (resamples, rates)."""
     _, lower, upper = zip(*(interval(column) for column in drawn.T), strict=True)
-    values = froc.sensitivity(DRAWN_RATES)
     return FrocBand(
         false_positives_per_scan=DRAWN_RATES.tolist(),
         sensitivity=[None if np.isnan(value) else float(value) for value in values],
