@@ -3,6 +3,7 @@
 import yaml
 
 from conftest import PROJECT
+from workflow.environment import PIP_NAMES
 
 
 def test_the_conda_environment_has_the_pinned_versions() -> None:
@@ -10,6 +11,6 @@ def test_the_conda_environment_has_the_pinned_versions() -> None:
     lines = [line for name in files for line in (PROJECT / "envs" / name).read_text().splitlines()]
     pins = dict(line.lower().split("==") for line in lines if "==" in line)
     wanted = yaml.safe_load((PROJECT / "envs" / "luna.yaml").read_text())["dependencies"]
-    pip_names = {"pytorch": "torch", "python-xxhash": "xxhash", "matplotlib-base": "matplotlib"}
+
     for name, version in (each.split("=") for each in wanted if not each.startswith("python=")):
-        assert pins[pip_names.get(name, name)] == version
+        assert pins[PIP_NAMES.get(name, name)] == version

@@ -15,6 +15,8 @@ from filelock import FileLock
 
 from conftest import PROJECT
 
+from .environment import make_environment, note_opened_files
+
 TINY_CONFIG: dict[str, Any] = {
     "data": {"source": "phantom"},
     "phantom": {"series": 4, "size": 64, "slices": 24, "candidates": 24},
@@ -116,8 +118,11 @@ def new_workflow(folder: Path, config: dict[str, Any] = TINY_CONFIG) -> Workflow
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
-    """A tiny workflow that has run; only to be copied."""
-    return run_once("finished", tmp_path_factory, TINY_CONFIG)
+    """A tiny workflow that has run; only to be copied.
+
+    Its programs ran as with `--sdm conda`: in an environment that holds what envs/luna.yaml lists.
+    """
+    return run_once("finished", tmp_path_factory, TINY_CONFIG, in_rules_environment=True)
 
 
 @pytest.fixture
@@ -135,7 +140,11 @@ def finished_with_files(finished: Workflow, tmp_path_factory: pytest.TempPathFac
 
 
 def run_once(
-    name: str, factory: pytest.TempPathFactory, config: dict[str, Any], data: Path | None = None
+    name: str,
+    factory: pytest.TempPathFactory,
+    config: dict[str, Any],
+    data: Path | None = None,
+    in_rules_environment: bool = False,
 ) -> Workflow:
     """A finished workflow, with a copy of `data` of its own; the first test process that needs it runs it."""
     base = factory.getbasetemp()
@@ -145,7 +154,15 @@ def run_once(
             workflow = new_workflow(folder.with_name(f"{folder.name}-unfinished"), config)
             if data:
                 shutil.copytree(data, workflow.folder / "data")
+            rules = workflow.folder / "workflow" / "rules" / "common.smk"
+            as_shipped = rules.read_text()
+            if in_rules_environment:
+                python = make_environment(PROJECT / "envs" / "luna.yaml", base / "environment")
+                assert "else sys.executable" in as_shipped
+                note_opened_files(python, workflow.folder / "opened")
+                rules.write_text(as_shipped.replace("else sys.executable", f"else {str(python)!r}"))
             workflow.run()
+            rules.write_text(as_shipped)
             workflow.folder.rename(folder)
     return Workflow(folder, copy.deepcopy(config))
 

@@ -48,6 +48,43 @@ def test_phantom_chain(done: Workflow) -> None:
     assert done.planned() == []
 
 
+def test_programs_read_only_what_their_rules_name(finished: Workflow) -> None:
+    """What programs open is compared with the inputs that Snakemake has recorded for their rules."""
+    inputs: dict[str, set[str]] = {}
+    for path in (finished.folder / ".snakemake" / "metadata").rglob("*"):
+        record = json.loads(path.read_text()) if path.is_file() else {"rule": "", "input": []}
+        inputs.setdefault(f"{record['rule']}.py", set()).update(record["input"])
+    read: dict[str, set[str]] = {}
+    for path in (finished.folder / "opened").iterdir():
+        read.setdefault(path.name.rpartition("-")[0], set()).update(path.read_text().splitlines())
+    assert set(read) >= {
+        f"{rule}.py"
+        for rule in (
+            "verify_subset",
+            "verify",
+            "candidates",
+            "cache_subset",
+            "train",
+            "evaluate",
+            "metrics",
+            "report",
+        )
+    }
+    for program, opened in read.items():
+        data = {name for name in opened if name.startswith("results/") and not name.startswith(NOT_INPUTS)}
+        assert program == "phantom.py" or data, program
+        if program == "cache_subset.py":
+            # The CTs' checksums are in series.csv, which is an input.
+            data = {name for name in data if not name.startswith("results/phantom/")}
+        assert data <= inputs[program], program
+
+
+NOT_INPUTS = (
+    "results/cache/crops/",  # of which the input, results/cache/subset*.json, holds the digests
+    "results/benchmarks/",  # times, which the report shows and no result depends on
+)
+
+
 def test_mistakes_in_the_config_stop_before_anything_runs(workflow: Workflow) -> None:
     workflow.config["cache"]["codec"] = "zip"
     workflow.config["sed"] = 1

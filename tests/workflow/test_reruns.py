@@ -220,12 +220,18 @@ def test_a_deleted_model_comes_back(done: Workflow) -> None:
 def test_a_cache_deleted_to_save_space_comes_back_when_needed(done: Workflow) -> None:
     before = {name: done.result(name).read_bytes() for name in MODELS}
     shutil.rmtree(done.result("cache"))
+    for name in MODELS:
+        shutil.rmtree(done.result(name).parent / "state")
     assert done.planned() == []
     new_run(done)
     done.run()
     assert len(crop_files(done)) == 4
     for name, content in before.items():
         assert done.result(name).read_bytes() == content, name
+        # A training would have left its checkpoints.
+        assert not (done.result(name).parent / "state").exists()
+    assert "it is kept" in done.result("logs/train_first_fold0.log").read_text()
+    assert done.planned() == []
 
 
 def test_a_changed_slice_of_a_dicom_series_is_read_again(with_files: Workflow) -> None:

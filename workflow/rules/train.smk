@@ -1,10 +1,11 @@
 # Training: one job per run and fold, on a GPU where there is one.
 from luna.config.machine import LogSettings, MachineSettings
 
+# What crops are read from: the cache or the CTs.
 CROPS = (
     expand(layout.CACHED_SUBSET, subset=SUBSETS)
     if CONFIG.cache.source == "cache"
-    else []
+    else [file for n in SUBSETS for file in FILES[n]]
 )
 DATA_OPTIONS = f"--crops {layout.CROPS} {options(CONFIG.cache, 'cache.')}"
 
@@ -20,15 +21,16 @@ rule train:
         candidates=layout.CANDIDATES,
         weights=lambda wildcards: recipe_of(wildcards).init_weights or [],
     output:
-        model=layout.MODEL,
-        history=layout.HISTORY,
+        # Not deleted before the job starts: a training that would end in the same files keeps them.
+        model=update(layout.MODEL),
+        history=update(layout.HISTORY),
     log:
         layout.LOG.format("train_{run}_fold{fold}"),
     benchmark:
         layout.BENCHMARK.format("train_{run}_fold{fold}")
     conda:
         "../../envs/luna.yaml"
-    threads: gpu_share()
+    threads: lambda wildcards: max(gpu_share(), recipe_of(wildcards).threads)
     resources:
         gpu=lambda wildcards: recipe_of(wildcards).gpus,
         machine=MACHINE_OPTIONS,
@@ -48,4 +50,4 @@ rule train:
         " --seed {params.seed} {params.recipe} {params.split}"
         " --series {input.series} --candidates {input.candidates} {params.data}"
         " --model {output.model} --history {output.history} --state {params.state}"
-        " --threads {threads} {resources.machine} {resources.logs} 2> {log}"
+        " {resources.machine} {resources.logs} 2> {log}"

@@ -16,6 +16,7 @@ from luna.cli.options import Parser, add_section, section_of
 from luna.cli.program import command_line_program
 from luna.config.machine import Machine
 from luna.deploy.scan import ScanJob, predict_scan
+from luna.runtime.cores import usable_threads
 from luna.runtime.device import prepared_device
 
 
@@ -40,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         scan=options.scan, model_file=options.model, candidates=options.candidates, out=options.out,
         page=options.page, proposals=options.proposals, shown=options.shown,
     )  # fmt: skip
-    with prepared_device(machine.device, machine.threads) as device:
+    with prepared_device(machine.device, usable_threads(machine.threads)) as device:
         table = predict_scan(job, device)
     print("Research software, no medical device.", file=sys.stderr)
     print(table.head(10).to_string(index=False))

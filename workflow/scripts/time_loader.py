@@ -16,6 +16,7 @@ from luna.cli.options import Parser, add_section, section_of
 from luna.cli.program import command_line_program
 from luna.config.machine import Machine
 from luna.crops.cache import crop_file
+from luna.runtime.cores import usable_threads
 from luna.runtime.device import prepared_device
 
 
@@ -42,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     dataset = LunaDataset(candidates, crops, sortby_str=options.sortby)
     files = [crop_file(options.crops, uid) for uid in candidates["seriesuid"].unique()]
     machine = section_of(options, Machine, only=["device", "threads"])
-    with prepared_device(machine.device, machine.threads) as device:
+    with prepared_device(machine.device, usable_threads(machine.threads)) as device:
         table = time_loaders(
             dataset, [file for file in files if file.exists()], device, options.loader,
             options.num_workers, options.batch_size, options.samples,

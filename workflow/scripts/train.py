@@ -18,7 +18,7 @@ from luna.base.code import code_digest
 from luna.cli.data import add_data_options, candidates_and_crops
 from luna.cli.options import Parser, add_section, section_of
 from luna.cli.program import command_line_program
-from luna.config.machine import Logs, Machine
+from luna.config.machine import Logs, MachineSettings
 from luna.config.recipe import Recipe
 from luna.config.split import SplitSettings
 from luna.data.subsets import SUBSETS
@@ -53,7 +53,7 @@ class LunaTrainingApp:
             history_file=path(options.history, layout.HISTORY),
             state_folder=path(options.state, layout.STATE),
         )
-        machine, logs = section_of(options, Machine), section_of(options, Logs)
+        machine, logs = section_of(options, MachineSettings), section_of(options, Logs)
         train(job, machine, logs, *candidates_and_crops(options))
 
 
@@ -70,7 +70,7 @@ def parser() -> argparse.ArgumentParser:
     add_section(parser, Recipe)
     add_section(parser, SplitSettings, "split.")
     add_data_options(parser)
-    add_section(parser, Machine)
+    add_section(parser, MachineSettings)
     add_section(parser, Logs)
     return parser
 

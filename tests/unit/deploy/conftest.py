@@ -10,6 +10,11 @@ from luna.config.recipe import NetworkSettings, Recipe
 from luna.config.split import SplitSettings
 from luna.model.build import build_model
 from luna.model.file import ModelFile
+from luna.model.key import TrainingKey
+
+KEY = TrainingKey(
+    recipe="re", seed="5", code="c0de", data="da7a", weights="", device="cpu", arithmetic="fp32", torch="2"
+)
 
 
 def write_model(path: Path, crop: tuple[int, int, int], **network: Any) -> Path:
@@ -19,7 +24,7 @@ def write_model(path: Path, crop: tuple[int, int, int], **network: Any) -> Path:
     weights = build_model(settings, crop).state_dict()
     ModelFile(
         weights=weights, crop=crop, clip=(-1000, 1000), threshold=0.25, epoch=3, run="mine", fold=0,
-        recipe=Recipe(epochs=3, model=settings), split=SplitSettings(), seed=5, code="c0de", data="da7a",
+        recipe=Recipe(epochs=3, model=settings), split=SplitSettings(), seed=5, key=KEY,
     ).save(path)  # fmt: skip
     return path
 

@@ -1,5 +1,6 @@
 """The export program: the model card holds what the run's files say."""
 
+import json
 from pathlib import Path
 
 import evaluate
@@ -39,4 +40,4 @@ def test_card(prepared: Prepared, tmp_path: Path) -> None:
     ):  # fmt: skip
         assert words in text
     metadata = {each.key: each.value for each in onnx.load(tmp_path / "model.onnx").metadata_props}
-    assert metadata["data"] == ModelFile.load(model).data
+    assert json.loads(metadata["key"]) == ModelFile.load(model).key.model_dump()

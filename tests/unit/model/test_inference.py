@@ -3,6 +3,7 @@
 from itertools import product
 
 import numpy as np
+import pytest
 import torch
 
 from conftest import SMALL_CROP, Prepared
@@ -12,6 +13,7 @@ from luna.config.recipe import NetworkSettings
 from luna.crops.sources import CachedCrops
 from luna.model.build import build_model
 from luna.model.inference import predict
+from luna.runtime.device import place
 
 CPU = torch.device("cpu")
 
@@ -38,3 +40,23 @@ def test_flips_are_the_mean_over_eight_mirror_images(prepared: Prepared) -> None
     labels = dataset.labels
     right = np.where(labels == 1, plain.probabilities, 1 - plain.probabilities)
     np.testing.assert_allclose(np.exp(-plain.losses), right, atol=1e-6)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("network", [NetworkSettings(), NetworkSettings(name="residual")], ids=str)
+def test_the_number_of_threads_changes_no_prediction(
+    prepared: Prepared, network: NetworkSettings, precision: str
+) -> None:
+    dataset = LunaDataset(
+        prepared.candidates, CachedCrops(prepared.candidates, prepared.crops, SMALL_CROP), np.arange(40)
+    )
+    torch.manual_seed(0)
+    model = place(build_model(network, SMALL_CROP.crop), CPU).eval()
+    threads_before = torch.get_num_threads()
+    predictions = []
+    for threads in (1, 2, 3):
+        torch.set_num_threads(threads)
+        predictions.append(predict(model, make_loader(dataset, CPU, "threads", 1), CPU, precision))
+    torch.set_num_threads(threads_before)
+    for each in predictions[1:]:
+        assert each.probabilities.tobytes() == predictions[0].probabilities.tobytes()

@@ -28,7 +28,7 @@ def chain(data: Prepared, epochs: int, runs: tuple[str, ...] = ("a", "b")) -> Pa
     """Train, evaluate, summarise and report by the programs; the results folder."""
     results, truth = data.folder, ["--annotations", str(data.annotations)]
     folders = [results / "runs" / run / "fold0" for run in runs]
-    options = [*data.options(), "--device=cpu", "--threads=1"]
+    options = [*data.options(), "--device=cpu"]
     for number, (run, folder) in enumerate(zip(runs, folders, strict=True)):
         recipe = ["--model.channels", "2", "4", f"--epochs={epochs}"]
         train.main([*options, f"--run={run}", f"--seed={number}", *recipe, *training_outputs(folder)])

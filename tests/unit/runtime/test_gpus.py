@@ -1,42 +1,57 @@
 """Each job claims a GPU of its own."""
 
+import getpass
 import os
+import select
 import subprocess
 import sys
-from pathlib import Path
+from uuid import uuid4
 
 from conftest import PROJECT
 from luna.runtime.gpus import claimed_gpu
 
 CLAIM = """
 import sys
-from pathlib import Path
 from luna.runtime.gpus import claimed_gpu
-with claimed_gpu(["GPU-a", "GPU-b"], Path(sys.argv[1])) as place:
+with claimed_gpu(sys.argv[1:]) as place:
     print(place, flush=True)
     sys.stdin.read()
 """
 
 
-def test_jobs_side_by_side_claim_different_gpus(tmp_path: Path) -> None:
-    """A claim ends with its context, and with its process when that is killed."""
-    environment = os.environ | {"PYTHONPATH": str(PROJECT / "workflow")}
+def job_that_claims(*names: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", CLAIM, *names], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        text=True, env=os.environ | {"PYTHONPATH": str(PROJECT / "workflow")},
+    )  # fmt: skip
 
-    def job_that_claims() -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "-c", CLAIM, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            text=True, env=environment,
-        )  # fmt: skip
 
-    first, second = job_that_claims(), job_that_claims()
-    claimed = [job.stdout.readline().strip() for job in (first, second)]
+def line_of(job: subprocess.Popen[str]) -> str:
+    assert select.select([job.stdout], [], [], 60)[0], "no answer"
+    return job.stdout.readline().strip()
+
+
+def test_jobs_side_by_side_claim_different_gpus() -> None:
+    """A claim ends with its process when that is killed; who waits is told for whom."""
+    names = [f"GPU-{uuid4()}", f"GPU-{uuid4()}"]
+    first, second = job_that_claims(*names), job_that_claims(*names)
+    claimed = [line_of(job) for job in (first, second)]
     assert sorted(claimed) == ["0", "1"]
-    third = job_that_claims()
+    third = job_that_claims(*names)
+    message = line_of(third)
+    assert f"process {third.pid} is waiting for a GPU" in message
+    for name, job in zip(names, (first, second) if claimed[0] == "0" else (second, first), strict=True):
+        assert f"{name} is taken by process {job.pid} of {getpass.getuser()}" in message
     first.kill()
-    assert third.stdout.readline().strip() == claimed[0]
+    assert line_of(third) == claimed[0]
     for each in (first, second, third):
         each.kill()
         each.wait()
-    for _ in range(2):  # as two trainings in the same notebook
-        with claimed_gpu(["GPU-a"], tmp_path) as place:
+
+
+def test_a_claim_ends_with_its_context() -> None:
+    """As of two trainings in the same notebook."""
+    name = f"GPU-{uuid4()}"
+    for _ in range(2):
+        with claimed_gpu([name]) as place:
             assert place == 0

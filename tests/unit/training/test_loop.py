@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -20,7 +21,7 @@ import train as train_program
 from conftest import PROJECT, SMALL_CROP, Prepared, training_outputs
 from luna.base.errors import UserError
 from luna.cli.options import option_words
-from luna.config.machine import Logs, Machine
+from luna.config.machine import Logs, MachineSettings
 from luna.config.recipe import NetworkSettings, Recipe
 from luna.config.split import SplitSettings
 from luna.crops.sources import CachedCrops
@@ -33,6 +34,7 @@ from luna.training.job import TrainingJob
 from luna.training.loop import train
 from luna.training.state import TrainingState
 from luna.training.tensorboard import TensorBoardLogs
+from unit.deploy.conftest import KEY
 
 RECIPE: dict[str, Any] = {
     "epochs": 2, "batch_size": 8, "balance": 1, "samples_per_epoch": 60, "optimizer": "adamw",
@@ -57,7 +59,7 @@ def job(folder: Path, recipe: dict[str, Any] | None = None, **changes: Any) -> T
 
 def run(prepared: Prepared, job: TrainingJob, logs: Logs | None = None, **machine: Any) -> pd.DataFrame:
     source = CachedCrops(prepared.candidates, prepared.crops, SMALL_CROP)
-    cpu = Machine(device="cpu", threads=1, **({"num_workers": 1} | machine))
+    cpu = MachineSettings(device="cpu", **({"num_workers": 1} | machine))
     train(job, cpu, logs or Logs(), prepared.candidates, source)
     return pd.read_csv(job.history_file)
 
@@ -83,7 +85,7 @@ def test_history_and_model_file(prepared: Prepared, undisturbed: Path) -> None:
     best = int(validation["epoch"][validation["loss/all"].idxmin()])
     model = ModelFile.load(undisturbed / "model.pt")
     assert (model.epoch, model.crop, model.clip) == (best, (16, 16, 16), (-1000, 1000))
-    assert (model.recipe, model.code, model.seed) == (recipe_with(), "code", 0)
+    assert (model.recipe, model.key.code, model.seed) == (recipe_with(), "code", 0)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +116,7 @@ train.main()
 def command(prepared: Prepared, out: Path, recipe: Recipe, minutes: str = "0.000001") -> list[str]:
     return [
         *prepared.options(), *training_outputs(out), *option_words(recipe),
-        "--device", "cpu", "--threads", "1", "--num-workers", "1", "--checkpoint-minutes", minutes,
+        "--device", "cpu", "--num-workers", "1", "--checkpoint-minutes", minutes,
     ]  # fmt: skip
 
 
@@ -153,6 +155,46 @@ def test_killed_at_any_step_it_ends_with_the_same_files(
     train_program.main(arguments)
     assert ("resuming" in caplog.text) == (step > 0)
     assert results(tmp_path / "killed") == results(undisturbed_program)
+
+
+def never(*_: object) -> None:
+    raise AssertionError("trains again")
+
+
+def test_a_finished_training_is_kept(
+    prepared: Prepared, undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also without its checkpoints, and when only samples that it does not see are others."""
+    shutil.copytree(undisturbed, tmp_path, dirs_exist_ok=True)
+    shutil.rmtree(tmp_path / "state")
+    tested = split_rows(prepared.candidates, 0, SplitSettings()).tst
+    labels = prepared.candidates["class"].copy()
+    labels[tested[0]] = 1 - labels[tested[0]]
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "fit", never)
+        for candidates in (prepared.candidates, prepared.candidates.assign(**{"class": labels})):
+            for name in ("model.pt", "history.csv"):
+                os.utime(tmp_path / name, (0, 0))
+            run(replace(prepared, candidates=candidates), job(tmp_path))
+            assert results(tmp_path) == results(undisturbed)
+            assert (tmp_path / "model.pt").stat().st_mtime > 0 < (tmp_path / "history.csv").stat().st_mtime
+        for changes in ({"seed": 1}, {"run": "other"}, {"fold": 1}):
+            with pytest.raises(AssertionError, match="trains again"):
+                run(prepared, job(tmp_path, **changes))
+        (tmp_path / "model.pt").write_bytes(b"damaged")
+        with pytest.raises(AssertionError, match="trains again"):
+            run(prepared, job(tmp_path))
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_the_recipe_sets_the_threads(
+    prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int
+) -> None:
+    """Whatever the cores: another number rounds gradients differently."""
+    used = []
+    monkeypatch.setattr(loop, "validate", lambda _: used.append(torch.get_num_threads()))
+    run(prepared, job(tmp_path, {"threads": threads, "epochs": 1}))
+    assert used == [threads]
 
 
 def stopped_before_the_end(prepared: Prepared, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -205,8 +247,8 @@ def test_no_code_in_a_checkpoint_is_run(tmp_path: Path) -> None:
         def __reduce__(self) -> tuple[Any, tuple[str]]:
             return os.system, (f"touch {tmp_path}/run",)
 
-    torch.save({"keys": {"k": ""}, "state": Evil()}, tmp_path / "checkpoint.pt")
-    assert Checkpoints(tmp_path, {"k": ""}).load() is None
+    torch.save({"key": KEY.model_dump(), "state": Evil()}, tmp_path / "checkpoint.pt")
+    assert Checkpoints(tmp_path, KEY).load() is None
     assert not (tmp_path / "run").exists()
 
 
@@ -312,6 +354,9 @@ def test_two_processes_train_as_one(prepared: Prepared, tmp_path: Path, machines
     shared = {"precision": "fp32", "samples_per_epoch": 61, "positive_weight": 3}
     one, two = (recipe_with(**shared, **each) for each in ({"batch_size": 8}, {"batch_size": 4, "gpus": 2}))
     train_program.main(command(prepared, tmp_path / "one", one, "10"))
+    damaged = tmp_path / "two" / "state" / "checkpoint.pt"
+    damaged.parent.mkdir(parents=True)
+    damaged.write_bytes(b"PK damaged")
     launcher = ["-m", "torch.distributed.run", "--nnodes", str(machines)]
     launcher += ["--nproc-per-node", str(2 // machines), "--rdzv-backend", "c10d", "--rdzv-id", "test"]
     launcher += ["--rdzv-endpoint", f"127.0.0.1:{free_port()}", str(tmp_path / "impatient.py")]
@@ -327,6 +372,7 @@ def test_two_processes_train_as_one(prepared: Prepared, tmp_path: Path, machines
     assert all(each.returncode == 0 for each in together), together[0].stderr + together[-1].stderr
     logged = sum(each.stderr.count("E1 trn all:") for each in together)
     assert logged == 1, "only the first process logs"
+    assert damaged.with_suffix(".damaged").read_bytes() == b"PK damaged", "only the first process renames"
     histories = [pd.read_csv(tmp_path / name / "history.csv") for name in ("one", "two")]
     for name in ("loss/all", "loss/neg", "loss/pos"):
         np.testing.assert_allclose(histories[0][name], histories[1][name], atol=1e-4)

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, get_worker_info
 
 from luna.base.arrays import HuArray, IntArray
+from luna.base.digests import digest
 from luna.base.errors import UserError
 from luna.base.randomness import rng
 from luna.crops.sources import CropSource
@@ -73,6 +74,11 @@ class LunaDataset(Dataset[Sample]):
         crops = _empty_crops((len(indices), 1, *self.source.settings.block))
         self.read_into(np.asarray(indices), crops[:, 0].numpy())
         return Samples(self, indices, crops)
+
+    @property
+    def digest(self) -> str:
+        """Changes with the samples: their order, crops and labels."""
+        return digest([self.source.digest_of(self.rows), self.labels.tolist()])
 
     def crop(self, index: int) -> HuArray:
         """A sample's crop without its margin, int16."""

@@ -41,10 +41,10 @@ class LogSettings(Section):
 
 
 class Machine(MachineSettings):
-    """The machine: the device, how crops reach it, and the threads that a job was given."""
+    """The machine a finished model is used on: the device, how crops reach it, and the threads."""
 
     threads: Annotated[int, Field(ge=1)] = 64
-    """Threads to compute with; never more than the cores."""
+    """Threads to compute with, never more than the cores; they change no probability."""
 
 
 class Logs(LogSettings):

@@ -103,5 +103,9 @@ class Recipe(Section):
     init_weights: str = ""
     """A file of weights of this network to start from, such as published ones; empty for none."""
 
+    threads: Annotated[int, Field(ge=1, le=256)] = 2
+    """Threads that compute on a CPU, shared by the processes of a run. Their number changes how gradients
+    are rounded, so it belongs to the recipe; `--cores` does not change it."""
+
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Arithmetic of the network's layers; `auto` is bf16 where the device gains by it."""

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from luna.base.arrays import HuArray
+from luna.base.arrays import HuArray, IntArray
 from luna.base.digests import digest
 from luna.base.errors import UserError
 from luna.config.cache import CacheSettings, CropSettings
@@ -24,8 +24,9 @@ class CropSource(Protocol):
     """Where crops come from: the cache, or the CTs themselves. Safe for several threads."""
 
     settings: CropSettings
-    digest: str
-    """Changes with everything that the crops depend on."""
+
+    def digest_of(self, rows: IntArray) -> str:
+        """Changes with everything that the crops of these rows of candidates.csv depend on."""
 
     def read(self, row: int, out: HuArray) -> None:
         """Fill `out` (int16, settings.block, contiguous) with the crop of a row of candidates.csv."""
@@ -57,9 +58,13 @@ class CachedCrops:
             self._files.append(file)
         if problems:
             raise UserError("the crop cache cannot be used", problems)
-        self.digest = digest(
-            [[file.header.model_dump(mode="json"), file.centers.tolist()] for file in self._files]
-        )
+
+    def digest_of(self, rows: IntArray) -> str:
+        """Changes with everything that the crops of these rows of candidates.csv depend on."""
+        used, file_of = np.unique(self._file_of[rows], return_inverse=True)
+        files = [self._files[number] for number in used]
+        made_of = [[file.header.model_dump(mode="json"), file.centers.tolist()] for file in files]
+        return digest([made_of, file_of.tolist(), self._crop_of[rows].tolist()])
 
     def read(self, row: int, out: HuArray) -> None:
         """Fill `out` (int16, settings.block, contiguous) with the crop of a candidate's row."""
@@ -81,12 +86,17 @@ class DirectCrops:
         self._centers = candidates[IRC].to_numpy()
         self._cts: OrderedDict[str, Ct] = OrderedDict()
         self._keep = keep
+        self._checksum_of = dict(zip(series["seriesuid"], series["checksum"], strict=True))
+
+    def digest_of(self, rows: IntArray) -> str:
+        """Changes with everything that the crops of these rows of candidates.csv depend on."""
+        made_with = CropHeader.of("", "", len(rows), self.settings).model_dump(mode="json")
+        known = {uid: self._checksum_of[uid] for uid in self._uids[rows]}
         checksums = {
             uid: checksum if isinstance(checksum, str) else ct_checksum(Path(self._path_of[uid]))
-            for uid, checksum in zip(series["seriesuid"], series["checksum"], strict=True)
+            for uid, checksum in known.items()
         }
-        made_with = CropHeader.of("", "", len(candidates), settings).model_dump(mode="json")
-        self.digest = digest([made_with, checksums, self._centers.tolist()])
+        return digest([made_with, checksums, self._uids[rows].tolist(), self._centers[rows].tolist()])
 
     def read(self, row: int, out: HuArray) -> None:
         """Fill `out` (int16, settings.block, contiguous) with the crop of a candidate's row."""
@@ -108,8 +118,11 @@ class CtCrops:
     def __init__(self, ct: Ct, centers_irc: npt.ArrayLike, settings: CropSettings) -> None:
         self.settings = settings
         self._ct, self._centers = ct, np.asarray(centers_irc).reshape(-1, 3)
-        made_with = CropHeader.of(ct.series_uid, "", len(self._centers), settings).model_dump(mode="json")
-        self.digest = digest([made_with, self._centers.tolist()])
+
+    def digest_of(self, rows: IntArray) -> str:
+        """Changes with the rows' centres and with how they are cut; not with the CT's voxels."""
+        made_with = CropHeader.of(self._ct.series_uid, "", len(rows), self.settings).model_dump(mode="json")
+        return digest([made_with, self._centers[rows].tolist()])
 
     def read(self, row: int, out: HuArray) -> None:
         """Fill `out` (int16, settings.block, contiguous) with the crop around centre number `row`."""

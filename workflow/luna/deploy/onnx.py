@@ -62,8 +62,8 @@ def export_onnx(model_path: Path, out: Path) -> None:
 
 def _metadata(trained: ModelFile) -> dict[str, str]:
     values = {name: getattr(trained, name) for name in ("crop", "clip", "class_names")}
-    values |= {name: getattr(trained, name).model_dump(mode="json") for name in ("recipe", "split")}
-    plain = ("threshold", "run", "fold", "epoch", "seed", "code", "data")
+    values |= {name: getattr(trained, name).model_dump(mode="json") for name in ("recipe", "split", "key")}
+    plain = ("threshold", "run", "fold", "epoch", "seed")
     values |= {name: getattr(trained, name) for name in plain}
     values |= {
         "input": "crops around a candidate in HU, axes index, row, column; voxels outside the CT are -1000",

@@ -20,6 +20,7 @@ from luna.crops.sources import CropSource
 from luna.data.folds import split_rows, tested_series
 from luna.model.file import ModelFile
 from luna.model.inference import predict
+from luna.runtime.cores import usable_threads
 from luna.runtime.device import prepared_device
 from luna.scoring.assess import Truth, assess, match, predictions_table
 from luna.scoring.metrics import best_threshold
@@ -67,7 +68,7 @@ def evaluate(
     leaks = trained.split.method == "stride"
     tested = rows.val if leaks else rows.tst
     datasets = [LunaDataset(candidates, source, part) for part in (tested, rows.val)[: 1 + job.flips]]
-    with prepared_device(machine.device, machine.threads) as device:
+    with prepared_device(machine.device, usable_threads(machine.threads)) as device:
         probabilities = _predict(trained, datasets, job.flips, machine, device)
     predictions = predictions_table(candidates, tested, probabilities[0])
     threshold = best_threshold(datasets[1].labels, probabilities[1]) if job.flips else trained.threshold

@@ -15,10 +15,11 @@ from luna.config.cache import CropSettings
 from luna.config.recipe import Recipe
 from luna.config.split import SplitSettings
 from luna.model.build import build_model
+from luna.model.key import TrainingKey
 from luna.model.layers import CLASS_NAMES
 from luna.runtime.device import place
 
-FORMAT = 2
+FORMAT = 3
 
 Weights = dict[str, Tensor]
 
@@ -32,8 +33,8 @@ class ModelFile:
     """A trained model.
 
     weights: of the best epoch. crop: voxels (index, row, column); clip: HU range of the input.
-    threshold: the probability above which a candidate is called a nodule. code and data: digests of
-    what it was trained by and with.
+    threshold: the probability above which a candidate is called a nodule. key: all that the
+    training depended on.
     """
 
     weights: Weights
@@ -46,8 +47,7 @@ class ModelFile:
     recipe: Recipe
     split: SplitSettings
     seed: int
-    code: str
-    data: str
+    key: TrainingKey
     class_names: tuple[str, ...] = CLASS_NAMES
 
     @property
@@ -58,7 +58,7 @@ class ModelFile:
     def save(self, path: Path) -> None:
         """Write model.pt, atomically: tensors and plain values only, so that it loads safely."""
         content = {field.name: getattr(self, field.name) for field in fields(self)}
-        content |= {name: content[name].model_dump(mode="json") for name in ("recipe", "split")}
+        content |= {name: content[name].model_dump(mode="json") for name in ("recipe", "split", "key")}
         # Through a file object: given a path, torch writes the temporary name into the file.
         with atomic_path(path) as temporary, temporary.open("wb") as file:
             torch.save({"format": FORMAT, **content}, file)
@@ -78,6 +78,7 @@ class ModelFile:
         try:
             content["recipe"] = Recipe.model_validate(content["recipe"])
             content["split"] = SplitSettings.model_validate(content["split"])
+            content["key"] = TrainingKey.model_validate(content["key"])
             return cls(**content)
         except (ValidationError, KeyError, TypeError) as error:
             raise problem from error

@@ -20,7 +20,7 @@ from luna.report.findings import findings, recipe_differences
 from luna.report.results import Results
 from luna.scoring.assess import PREDICTION_COLUMNS
 
-_PACKAGES = ("torch", "snakemake", "SimpleITK", "numpy", "pandas", "scikit-learn", "numcodecs")
+_PACKAGES = ("torch", "SimpleITK", "numpy", "pandas", "scikit-learn", "numcodecs")
 
 
 def write_report(results: Results, crops: CropSource, settings: ReportSettings, out: Path) -> None:

@@ -1,14 +1,17 @@
 """The device that computes, and the arithmetic it is fastest with."""
 
 import contextlib
+import os
 from collections.abc import Iterator
+from typing import Literal
 
 import torch
 from torch import nn
 
 from luna.base.errors import UserError
-from luna.runtime.cores import keep_freed_memory, usable_threads
+from luna.runtime.cores import keep_freed_memory
 from luna.runtime.gpus import claimed_gpu
+from luna.runtime.team import team_size_here
 
 
 @contextlib.contextmanager
@@ -16,16 +19,21 @@ def prepared_device(wanted: str, threads: int) -> Iterator[torch.device]:
     """The device for `auto`, `cpu` or `cuda`, set up: threads, allocator, determinism.
 
     A GPU is claimed until the context ends, see luna.runtime.gpus; CUDA_VISIBLE_DEVICES limits which.
-    Raises UserError when `cuda` is wanted and there is no usable GPU.
+    Raises UserError when `cuda` is wanted and there is no usable GPU, or fewer than processes of a team.
     """
-    if wanted == "cuda" and not torch.cuda.is_available():
-        raise UserError("device is cuda, but torch sees no GPU; set training.device to auto or cpu")
-    torch.set_num_threads(usable_threads(threads))
+    kind = device_kind(wanted)
+    torch.set_num_threads(threads)
     torch.backends.cudnn.deterministic = True
-    if wanted == "cpu" or not torch.cuda.is_available():
+    if kind == "cpu":
         keep_freed_memory()
         yield torch.device("cpu")
         return
+    if torch.cuda.device_count() < team_size_here():
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES", "not set")
+        raise UserError(
+            f"{team_size_here()} processes were started to train on a GPU each, but torch sees"
+            f" {torch.cuda.device_count()} here (CUDA_VISIBLE_DEVICES is {visible}); lower gpus"
+        )
     names = [
         str(torch.cuda.get_device_properties(number).uuid) for number in range(torch.cuda.device_count())
     ]
@@ -36,6 +44,13 @@ def prepared_device(wanted: str, threads: int) -> Iterator[torch.device]:
         finally:
             # A notebook lives on; the next job needs the memory.
             torch.cuda.empty_cache()
+
+
+def device_kind(wanted: str) -> Literal["cpu", "cuda"]:
+    """What `auto`, `cpu` or `cuda` means here. Raises UserError for `cuda` without a usable GPU."""
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise UserError("device is cuda, but torch sees no GPU; set training.device to auto or cpu")
+    return "cpu" if wanted == "cpu" or not torch.cuda.is_available() else "cuda"
 
 
 def uses_bf16(device: torch.device, precision: str) -> bool:

@@ -1,7 +1,9 @@
 """Several processes that train one model together, one GPU each, started by torchrun."""
 
+import contextlib
 import os
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch.distributed
@@ -32,9 +34,13 @@ class Team:
         if self.size > 1:
             torch.distributed.all_reduce(values)
 
-    def wait(self) -> None:
-        """Go on when all have come here."""
-        if self.size > 1:
+    @contextlib.contextmanager
+    def first_before_others(self) -> Iterator[None]:
+        """Let the first process do something before all others do the same."""
+        if self.size > 1 and not self.is_first:
+            torch.distributed.barrier()
+        yield
+        if self.size > 1 and self.is_first:
             torch.distributed.barrier()
 
 
@@ -44,6 +50,11 @@ ALONE = Team()
 def team_size() -> int:
     """How many processes torchrun started; 1 without it."""
     return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def team_size_here() -> int:
+    """How many of them are on this machine."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
 
 
 def join_team(device: torch.device) -> Team:

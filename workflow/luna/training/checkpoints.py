@@ -9,6 +9,7 @@ import torch
 
 from luna.base.files import atomic_path
 from luna.model.file import DamagedFileError, load_tensors
+from luna.model.key import TrainingKey
 
 log = logging.getLogger(__name__)
 
@@ -16,13 +17,12 @@ log = logging.getLogger(__name__)
 class Checkpoints:
     """The newest checkpoint and the one before it, in the folder of one training.
 
-    keys: digests of everything that the training depends on, by what it is (recipe, code, data,
-    ...); a checkpoint in which any of them differs is not used. minutes: time after which another
-    checkpoint is due.
+    key: what the training depends on; a checkpoint of another key is not used. minutes: time after
+    which another checkpoint is due.
     """
 
-    def __init__(self, folder: Path, keys: dict[str, str], minutes: float = 10) -> None:
-        self.keys = keys
+    def __init__(self, folder: Path, key: TrainingKey, minutes: float = 10) -> None:
+        self.key = key
         self._newest = folder / "checkpoint.pt"
         self._previous = folder / "checkpoint-previous.pt"
         self._seconds, self._saved = 60 * minutes, time.monotonic()
@@ -34,7 +34,7 @@ class Checkpoints:
     def save(self, state: dict[str, Any]) -> None:
         """Write a checkpoint; what was the newest becomes the previous one."""
         with atomic_path(self._newest) as temporary:
-            torch.save({"keys": self.keys, "state": state}, temporary)
+            torch.save({"key": self.key.model_dump(), "state": state}, temporary)
             if self._newest.exists():
                 self._newest.replace(self._previous)
         self._saved = time.monotonic()
@@ -46,15 +46,15 @@ class Checkpoints:
                 continue
             try:
                 loaded = load_tensors(path)
-                keys, state = dict(loaded["keys"]), dict(loaded["state"])
+                key, state = TrainingKey.model_validate(loaded["key"]), dict(loaded["state"])
             except (DamagedFileError, KeyError, TypeError, ValueError):
                 aside = path.with_suffix(".damaged")
                 path.replace(aside)
                 log.warning("%s is damaged; it was renamed to %s", path, aside.name)
                 continue
-            if keys == self.keys:
+            if key == self.key:
                 return state
-            changed = [name for name, key in self.keys.items() if keys.get(name) != key]
+            changed = self.key.differences(key)
             log.info("%s: training starts from scratch, because this changed: %s", path, ", ".join(changed))
             return None
         return None

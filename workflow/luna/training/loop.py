@@ -11,20 +11,20 @@ from luna.batches.augment import Augmenter
 from luna.batches.dataset import LunaDataset
 from luna.batches.epoch import Epoch
 from luna.batches.loaders import explain_dead_workers
-from luna.config.machine import Logs, Machine
+from luna.config.machine import Logs, MachineSettings
 from luna.crops.sources import CropSource
 from luna.data.folds import split_rows
 from luna.model.inference import channels_last, predict
 from luna.runtime.cores import usable_threads
-from luna.runtime.device import autocast, prepared_device
+from luna.runtime.device import autocast, device_kind, prepared_device
 from luna.runtime.team import join_team, leave_team, team_size
 from luna.scoring.metrics import best_threshold
 from luna.training.failures import check_losses, explain_lack_of_memory
 from luna.training.history import metrics_of
 from luna.training.job import TrainingJob
 from luna.training.optim import weighted_loss
-from luna.training.results import write_results
-from luna.training.setup import Setup, set_up
+from luna.training.results import is_finished, mark_as_new, write_results
+from luna.training.setup import Setup, set_up, training_key
 from luna.training.state import FALLBACK_METRIC
 
 log = logging.getLogger(__name__)
@@ -33,9 +33,11 @@ WORST_SHOWN = 6
 
 
 def train(
-    job: TrainingJob, machine: Machine, logs: Logs, candidates: pd.DataFrame, source: CropSource
+    job: TrainingJob, machine: MachineSettings, logs: Logs, candidates: pd.DataFrame, source: CropSource
 ) -> None:
     """Train, and write model.pt and history.csv; an interrupted training is resumed.
+
+    Where the files are there already, made by the very same training, they are kept.
 
     candidates: rows of candidates.csv. Raises UserError for a fold without samples, a loss that is
     not finite (naming the candidates) or too little memory.
@@ -43,7 +45,14 @@ def train(
     rows = split_rows(candidates, job.fold, job.split)
     training_set = LunaDataset(candidates, source, rows.trn)
     validation_set = LunaDataset(candidates, source, rows.val)
-    with prepared_device(machine.device, usable_threads(machine.threads) // team_size()) as device:
+    key = training_key(job, device_kind(machine.device), training_set, validation_set)
+    if is_finished(job, key):
+        log.info("%s was trained by this recipe on these samples before: it is kept", job.model_file)
+        mark_as_new(job)
+        return
+    if job.recipe.threads > usable_threads(job.recipe.threads):
+        log.warning("%d threads share %d cores", job.recipe.threads, usable_threads(job.recipe.threads))
+    with prepared_device(machine.device, max(1, job.recipe.threads // team_size())) as device:
         log.info(
             "%s fold %d on %s: %d training samples (%d nodules), %d for validation (%d nodules)",
             job.run, job.fold, device, len(training_set), training_set.labels.sum(),
@@ -51,10 +60,10 @@ def train(
         )  # fmt: skip
         team = join_team(device)
         with explain_lack_of_memory(job.recipe.batch_size, device), explain_dead_workers():
-            setup = set_up(job, machine, logs, device, team, training_set, validation_set)
+            setup = set_up(job, key, machine, logs, device, team, training_set, validation_set)
             fit(setup)
         if team.is_first:
-            write_results(job, setup.state, source.settings, setup.data)
+            write_results(job, key, setup.state, source.settings)
         leave_team()
 
 

@@ -12,10 +12,11 @@ from luna.base.randomness import torch_seed
 from luna.batches.dataset import LunaDataset
 from luna.batches.epoch import Epoch
 from luna.batches.loaders import Loader, make_loader
-from luna.config.machine import Logs, Machine
+from luna.config.machine import Logs, MachineSettings
 from luna.model.arithmetic import check_arithmetic
 from luna.model.build import build_model
 from luna.model.file import load_weights
+from luna.model.key import TrainingKey
 from luna.model.parallel import share
 from luna.runtime.device import place, uses_bf16
 from luna.runtime.team import Team
@@ -33,8 +34,7 @@ log = logging.getLogger(__name__)
 class Setup:
     """A training that is ready to start or to be resumed.
 
-    network: the model as the team trains it; state.model holds the same weights. data: digest of
-    the samples that train and of those that choose the epoch, their crops and labels.
+    network: the model as the team trains it; state.model holds the same weights.
     """
 
     job: TrainingJob
@@ -47,12 +47,12 @@ class Setup:
     checkpoints: Checkpoints
     history: History
     logs: TensorBoardLogs
-    data: str
 
 
 def set_up(
     job: TrainingJob,
-    machine: Machine,
+    key: TrainingKey,
+    machine: MachineSettings,
     logs: Logs,
     device: torch.device,
     team: Team,
@@ -71,36 +71,37 @@ def set_up(
     first = Epoch(1, training_set.labels, recipe, job.seed, team)
     optimizer = build_optimizer(model, recipe)
     state = TrainingState(model, optimizer, build_schedule(optimizer, recipe, len(first.batches)), device)
-    parts = [[dataset.rows.tolist(), dataset.labels.tolist()] for dataset in (training_set, validation_set)]
-    data = digest([training_set.source.digest, parts])
-    checkpoints = Checkpoints(job.state_folder, _keys(job, data, device), logs.checkpoint_minutes)
+    checkpoints = Checkpoints(job.state_folder, key, logs.checkpoint_minutes)
     tensorboard = TensorBoardLogs(logs if team.is_first else Logs(), job.run, job.fold)
-    if (saved := checkpoints.load()) is not None:
+    with team.first_before_others():
+        saved = checkpoints.load()
+    if saved is not None:
         state.load_state_dict(saved)
         log.info("resuming after epoch %d, step %d", state.epoch, state.step)
     else:
         tensorboard.set_aside()
-    team.wait()
     training, validation = (
         make_loader(dataset, device, machine.loader, machine.num_workers // team.size)
         for dataset in (training_set, validation_set)
     )
     return Setup(
         job, device, team, training, validation, network, state, checkpoints,
-        History(job.run, job.fold, tensorboard), tensorboard, data,
+        History(job.run, job.fold, tensorboard), tensorboard,
     )  # fmt: skip
 
 
-def _keys(job: TrainingJob, data: str, device: torch.device) -> dict[str, str]:
-    """Digests of everything that a training's state depends on, by what it is."""
-    weights = job.recipe.init_weights
-    return {
-        "the recipe": digest([job.recipe.model_dump(mode="json"), job.split.model_dump(mode="json")]),
-        "the seed": digest(job.seed),
-        "the code": digest(job.code),
-        "the data": data,
-        "the initial weights": file_checksum(weights) if weights else "",
-        "the kind of device": device.type,
-        "the arithmetic": "bf16" if uses_bf16(device, job.recipe.precision) else "fp32",
-        "the version of torch": str(torch.__version__),
-    }
+def training_key(
+    job: TrainingJob, device_kind: str, training_set: LunaDataset, validation_set: LunaDataset
+) -> TrainingKey:
+    """What this training depends on."""
+    recipe = job.recipe
+    return TrainingKey(
+        recipe=digest([recipe.model_dump(mode="json"), job.split.model_dump(mode="json")]),
+        seed=digest(job.seed),
+        code=job.code,
+        data=digest([training_set.digest, validation_set.digest]),
+        weights=file_checksum(recipe.init_weights) if recipe.init_weights else "",
+        device=device_kind,
+        arithmetic="bf16" if uses_bf16(torch.device(device_kind), recipe.precision) else "fp32",
+        torch=str(torch.__version__),
+    )
