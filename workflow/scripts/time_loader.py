@@ -16,6 +16,7 @@ from luna.cli.options import Parser, add_section, section_of
 from luna.cli.program import command_line_program
 from luna.config.machine import Machine
 from luna.crops.cache import crop_file
+from luna.data.tables import read_stage_table
 from luna.runtime.cores import usable_threads
 from luna.runtime.device import prepared_device
 
@@ -39,16 +40,17 @@ def parser() -> argparse.ArgumentParser:
 @command_line_program
 def main(argv: Sequence[str] | None = None) -> None:
     options = parser().parse_args(argv)
-    candidates, crops = candidates_and_crops(options)
-    dataset = LunaDataset(candidates, crops, sortby_str=options.sortby)
-    files = [crop_file(options.crops, uid) for uid in candidates["seriesuid"].unique()]
+    uids = read_stage_table(options.candidates)["seriesuid"].unique()
+    files = [file for uid in uids if (file := crop_file(options.crops, uid)).exists()]
     machine = section_of(options, Machine, only=["device", "threads"])
     with prepared_device(machine.device, usable_threads(machine.threads)) as device:
         table = time_loaders(
-            dataset, [file for file in files if file.exists()], device, options.loader,
-            options.num_workers, options.batch_size, options.samples,
+            lambda: LunaDataset(*candidates_and_crops(options), sortby_str=options.sortby),
+            files, device, options.loader, options.num_workers, options.batch_size, options.samples,
         )  # fmt: skip
     print("samples per second, cold (first pass) and warm:")
+    if table["cold"].isna().any():
+        print("(no cold figure, NaN, where the system did not drop the files from its memory)")
     print(table.to_string(index=False, float_format="{:,.0f}".format))
     best = table.iloc[0]
     print(f"\nfastest: training: {{loader: {best['loader']}, num_workers: {best['readers']}}}")
