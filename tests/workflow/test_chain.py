@@ -147,7 +147,12 @@ def test_without_a_cache(done: Workflow) -> None:
     before = {name: done.result(name).read_bytes() for name in names}
     done.config["cache"]["source"] = "none"
     assert not any(job.startswith("cache_subset") for job in done.planned())
+    times = done.result("benchmarks")
+    shutil.copy(times / "train_first_fold0.tsv", times / "train_removed_fold0.tsv")
     done.run()
+    page = done.result("report.html").read_text(encoding="utf-8")
+    assert "train_first_fold0" in page
+    assert "train_removed_fold0" not in page, "a run that the config no longer has"
     for name in names:
         assert done.result(name).read_bytes() == before[name]
 

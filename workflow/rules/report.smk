@@ -1,4 +1,18 @@
 # The page people read.
+# Times are shown of this config's jobs only: the folder may hold those of other runs.
+JOBS = [
+    *(["phantom"] if PHANTOM else []),
+    *expand("verify_subset{subset}", subset=SUBSETS),
+    "verify",
+    "candidates",
+    *(f"cache_subset{n}" for n in SUBSETS if CONFIG.cache.source == "cache"),
+    *expand(
+        ["train_{run}_fold{fold}", "evaluate_{run}_fold{fold}"], run=RUNS, fold=FOLDS
+    ),
+    "metrics",
+]
+
+
 rule report:
     input:
         expand([layout.PREDICTIONS, layout.EVALUATION], run=RUNS, fold=FOLDS),
@@ -20,7 +34,7 @@ rule report:
     params:
         code=code("report"),
         folders=FOLDERS,
-        benchmarks=layout.BENCHMARKS,
+        benchmarks=[layout.BENCHMARK.format(job) for job in JOBS],
         data=DATA_OPTIONS,
         options=options(CONFIG.report, "report."),
     message:

@@ -23,7 +23,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--metrics", type=Path, required=True, help="metrics.csv")
     parser.add_argument("--summary", type=Path, required=True, help="summary.json")
     parser.add_argument(
-        "--benchmarks", type=Path, required=True, help="folder of Snakemake's benchmark files"
+        "--benchmarks", type=Path, nargs="*", default=[], help="Snakemake's benchmark files of the jobs"
     )
     parser.add_argument("--out", type=Path, required=True, help="the page to write")
     add_section(parser, ReportSettings, "report.")

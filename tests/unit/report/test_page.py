@@ -45,7 +45,7 @@ def chain(data: Prepared, epochs: int, runs: tuple[str, ...] = ("a", "b")) -> Pa
         ["--folders", *map(str, folders), *data.options(),
          "--verification", f"{results}/verification.json",
          "--listing", f"{results}/candidates.json", "--metrics", f"{results}/metrics.csv", "--summary",
-         f"{results}/summary.json", "--benchmarks", f"{results}/benchmarks",
+         f"{results}/summary.json", "--benchmarks", f"{results}/benchmarks/train.tsv",
          "--out", f"{results}/report.html"]
     )  # fmt: skip
     return results

@@ -42,7 +42,11 @@ class Results:
 
 @dataclass(frozen=True)
 class ResultFiles:
-    """Where the stages' files are. folders: one per run and fold."""
+    """Where the stages' files are.
+
+    folders: one per run and fold. benchmarks: Snakemake's of the workflow's jobs; jobs that have not
+    run have none.
+    """
 
     verification: Path
     listing: Path
@@ -51,7 +55,7 @@ class ResultFiles:
     candidates: Path
     series: Path
     folders: list[Path]
-    benchmarks: Path
+    benchmarks: list[Path]
 
 
 def read_results(files: ResultFiles) -> Results:
@@ -77,10 +81,12 @@ def read_predictions(folders: list[Path]) -> dict[str, pd.DataFrame]:
     return {run: pd.concat(tables).drop_duplicates("id") for run, tables in of_run.items()}
 
 
-def _stage_costs(folder: Path) -> list[StageCost]:
+def _stage_costs(files: list[Path]) -> list[StageCost]:
     """The cost of each stage from Snakemake's benchmark files."""
     rows = []
-    for path in sorted(folder.glob("*.tsv")):
+    for path in files:
+        if not path.exists():
+            continue
         table = pd.read_csv(path, sep="\t", na_values="-")
         stage = path.stem.split("_subset")[0]
         rows.append({"stage": stage, "seconds": table["s"].sum(), "mb": table["max_rss"].max()})
