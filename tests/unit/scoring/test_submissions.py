@@ -12,7 +12,7 @@ import pytest
 from conftest import PROJECT
 from luna.base.errors import UserError
 from luna.data.tables import XYZ
-from luna.scoring.froc import match_marks
+from luna.scoring.froc import match_marks, score
 from luna.scoring.submissions import coverage, read_series_uids, read_submission
 
 
@@ -61,7 +61,7 @@ HEADER = "seriesuid,coordX,coordY,coordZ,probability\n"
         (HEADER + "1.2,1,2,3,nan\n", "not finite (line 2)"),
         (HEADER + "1.2,1,2,inf,0.5\n", "not finite (line 2)"),
         (HEADER + "1.2,1,2,x,0.5\n", "not a number"),
-        (HEADER + "1.2,1,2,3,0.5\n1.2,1,2,3,0.5\n", "repeated rows (line 3)"),
+        (HEADER + "1.2,1,2,3,0.5\n" + HEADER + "1.2,1,2,4,0.5\n", "not a number or not finite (line 3)"),
         (HEADER + "9.9,1,2,3,0.5\n", "none of its series is in the list"),
         ("", "the file is empty"),
     ],
@@ -98,6 +98,11 @@ def test_list_of_series(tmp_path: Path) -> None:
     ("marks", "listed", "expected"),
     [
         ([("1.1", 5, 5, 5), ("1.1", 6, 5, 5), ("1.2", 90, 90, 90)], 2, ["2 of 2", "2 marks lie"]),
+        (
+            [("1.1", 90, 5, 5), ("1.1", 90, 5, 5), ("1.1", 5, 5, 5)],
+            1,
+            ["1 of 1", "1 marks lie", "rows that repeat another: 1"],
+        ),
         ([("1.1", 5, 5, 5)], 8, ["1 of 8", "1 marks lie", "most of the listed series have no mark"]),
         (
             [("1.1", 50, 50, 50), ("1.2", 5, 5, 5)],
@@ -114,3 +119,12 @@ def test_coverage(marks: list[tuple], listed: int, expected: list[str]) -> None:
     text = coverage(table, uids, match_marks(table, nodules, uids))
     assert all(words in "\n".join(text) for words in expected)
     assert len(text) == len(expected) - 1
+
+
+def test_a_mark_given_twice_counts_twice(tmp_path: Path) -> None:
+    """Outside a nodule as two false positives, in one as a hit and an ignored mark."""
+    outside, inside = "1.1,50,5,5,0.9\n", "1.1,5,5,5,0.8\n"
+    path = write(tmp_path / "s.csv", HEADER + outside + inside + outside + inside)
+    nodules = pd.DataFrame([("1.1", 5, 5, 5, 8)], columns=["seriesuid", *XYZ, "diameter_mm"])
+    result = score(match_marks(read_submission(path), nodules, ["1.1"]), resamples=10)
+    assert (result.true_positives, result.false_positives, result.ignored_double) == (1, 2, 1)

@@ -13,9 +13,10 @@ from luna.scoring.froc import SUBMISSION_COLUMNS, Matches
 def read_submission(path: Path, listed: list[str] | None = None) -> pd.DataFrame:
     """Marks: seriesuid, xyz in mm, probability. Raises UserError with all that is wrong.
 
-    With `listed`, a submission none of whose series is listed is refused.
+    A mark may be given several times: each row is a mark, as in the official scoring. With `listed`,
+    a submission none of whose series is listed is refused.
     """
-    table = _whole(path, SUBMISSION_COLUMNS)
+    table = _whole(path, SUBMISSION_COLUMNS, may_repeat=True)
     if listed is not None and len(table) and not table["seriesuid"].isin(listed).any():
         raise UserError(
             f"{path}: none of its series is in the list of series; the first is {table['seriesuid'].iloc[0]}"
@@ -36,6 +37,12 @@ def coverage(marks: pd.DataFrame, series_uids: Sequence[str], matches: Matches) 
     covered = int(marks["seriesuid"][marks["seriesuid"].isin(series_uids)].nunique())
     hits = int(matches.found.sum()) + matches.ignored_double
     lines = [f"marks in {covered} of {len(series_uids)} listed series; {hits} marks lie in a nodule"]
+    repeated = int(marks.duplicated().sum())
+    if repeated:
+        lines.append(
+            f"warning: rows that repeat another: {repeated}; each counts as a mark of its own, as in the"
+            " official scoring: a false positive each, or one hit and the rest ignored"
+        )
     if covered < len(series_uids) / 2:
         lines.append(
             "warning: most of the listed series have no mark; is this the list of series that the"
