@@ -41,7 +41,7 @@ class Workflow:
 
     def run(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Start snakemake as a user does."""
-        (self.folder / "config" / "config.yaml").write_text(yaml.safe_dump(self.config))
+        (self.folder / "config" / "config.yaml").write_text(yaml.safe_dump(self.config, sort_keys=False))
         done = subprocess.run(
             [
                 sys.executable, "-m", "snakemake", "--cores", "2", "--resources", "gpu=1", *arguments,

@@ -3,11 +3,13 @@
 import os
 import shutil
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import SimpleITK as sitk
+import yaml
 
 from unit.imaging.test_ct import write_dicom
 
@@ -35,15 +37,26 @@ def comment_in_code(workflow: Workflow) -> None:
     edit(workflow, "workflow/luna/data/tables.py", '"""Read tables', '"""Reads tables')
 
 
+def reversed_keys(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    return {key: reversed_keys(each) for key, each in reversed(value.items())}
+
+
 def move_a_key(workflow: Workflow) -> None:
-    workflow.config = dict(reversed(workflow.config.items()))
-    workflow.config["runs"] = {
-        run: dict(reversed(recipe.items())) for run, recipe in workflow.config["runs"].items()
-    }
+    """All keys but those of `runs`, whose order is that of the report."""
+    before = (workflow.folder / "config" / "config.yaml").read_text()
+    runs = workflow.config["runs"]
+    workflow.config = reversed_keys(workflow.config)
+    workflow.config["runs"] = {run: reversed_keys(recipe) for run, recipe in runs.items()}
+    assert yaml.safe_dump(workflow.config, sort_keys=False) != before
+    assert yaml.safe_load(before) == workflow.config
 
 
 def say_a_default(workflow: Workflow) -> None:
     workflow.config["training"] = {"momentum": 0.99}
+    workflow.config["phantom"]["background"] = ""
+    workflow.config["data"]["verify"] = "full"
 
 
 def machine_options(workflow: Workflow) -> None:

@@ -124,6 +124,8 @@ def test_a_module_s_data_files_are_its_code(workflow: Path, file: str, scripts: 
         ("config/report.py", "crops: Annotated", "colours: int = 2\n    crops: Annotated"),
         ("pages/png.py", "optimize=True", "optimize=False"),
         ("pages/templates/style.css", "border-radius: 8px", "border-radius: 9px"),
+        ("imaging/planes.py", "_GAP_GREY = 2, 128", "_GAP_GREY = 3, 128"),
+        ("training/tensorboard.py", "bins = np.linspace(0, 1, 51)", "bins = np.linspace(0, 1, 41)"),
         ("base/progress.py", "%s: %d of %d, done at", "%s: %d of %d, ready at"),
     ],
 )

@@ -24,6 +24,8 @@ def test_flips_are_the_mean_over_eight_mirror_images(prepared: Prepared) -> None
     )
     torch.manual_seed(0)
     model = build_model(NetworkSettings(channels=(2, 4)), SMALL_CROP.crop).eval()
+    with torch.no_grad():  # as it begins, all its probabilities are nearly the same
+        model.head_linear.weight.mul_(100)
     loader = make_loader(dataset, CPU, "threads", 1)
     crops = torch.stack([torch.from_numpy(dataset.crop(index).copy()) for index in range(20)])[
         :, None
@@ -37,6 +39,7 @@ def test_flips_are_the_mean_over_eight_mirror_images(prepared: Prepared) -> None
     np.testing.assert_allclose(averaged.probabilities, torch.stack(each).mean(0).numpy(), atol=1e-6)
     plain = predict(model, loader, CPU, "fp32", batch_size=20)
     np.testing.assert_allclose(plain.probabilities, each[0].numpy(), atol=1e-6)
+    assert np.abs(averaged.probabilities - plain.probabilities).max() > 0.01
     labels = dataset.labels
     right = np.where(labels == 1, plain.probabilities, 1 - plain.probabilities)
     np.testing.assert_allclose(np.exp(-plain.losses), right, atol=1e-6)

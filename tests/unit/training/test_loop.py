@@ -302,8 +302,12 @@ def test_initial_weights_from_a_file(prepared: Prepared, undisturbed: Path, tmp_
     weights = tmp_path / "weights.pt"
     torch.save(ModelFile.load(undisturbed / "model.pt").weights, weights)
     run(prepared, job(tmp_path, {"epochs": 0, "init_weights": str(weights)}))
-    loaded = ModelFile.load(tmp_path / "model.pt").weights
-    assert all(torch.equal(loaded[name], value) for name, value in load_tensors(weights).items())
+    first = ModelFile.load(tmp_path / "model.pt").weights
+    assert all(torch.equal(first[name], value) for name, value in load_tensors(weights).items())
+    torch.save({name: 2 * value for name, value in first.items()}, weights)
+    run(prepared, job(tmp_path, {"epochs": 0, "init_weights": str(weights)}))
+    second = ModelFile.load(tmp_path / "model.pt").weights
+    assert all(torch.equal(second[name], 2 * value) for name, value in first.items())
 
 
 def test_no_epochs_give_the_model_as_it_begins(prepared: Prepared, tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ from luna.config.section import plain_values_of
 from luna.imaging.planes import three_planes
 from luna.scoring.metrics import NAMES, Metrics
 
+CHANGES_NO_RESULT = True
+
 
 class TensorBoardLogs:
     """Writes a run's metrics. The x-axis is the number of training samples seen so far.
