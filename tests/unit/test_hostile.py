@@ -46,7 +46,8 @@ def test_headers(tmp_path: Path, fields: dict[str, str]) -> None:
     assert verify_series(path, 0, "full").status in ("ok", "problem")
     try:
         header = read_header(path)
-        assert header.data_file.parent == tmp_path
+        assert header.storage is not None
+        assert header.storage.file.parent == tmp_path
         if header.raw_bytes < 1e6:
             read_ct(path)
     except UserError as error:

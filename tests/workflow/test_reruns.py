@@ -11,7 +11,7 @@ import pytest
 import SimpleITK as sitk
 import yaml
 
-from unit.imaging.test_ct import write_dicom
+from unit.imaging.images import write_dicom
 
 from .conftest import Workflow, jobs_in
 

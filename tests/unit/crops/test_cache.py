@@ -4,6 +4,7 @@ import errno
 import os
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -32,7 +33,7 @@ def test_one_changed_series_rebuilds_only_itself(tmp_path: Path) -> None:
     make_phantom(root, TINY, TINY_SEED)
     data = prepare(root, tmp_path, SMALL_CROP)
     raw = Path(data.series["path"][3]).with_suffix(".raw")
-    raw.write_bytes(raw.read_bytes()[::-1])
+    np.fromfile(raw, dtype="<i2")[::-1].tofile(raw)
     changed = prepare(root, tmp_path / "other", SMALL_CROP)
     _, built = cache_series_crops(changed.series, changed.candidates, data.crops, SMALL_CROP)
     assert built == 1
@@ -88,7 +89,9 @@ def test_a_changed_header_rebuilds_its_series(tmp_path: Path) -> None:
     data = prepare(root, tmp_path, SMALL_CROP)
     header = Path(data.series["path"][3])
     text = header.read_text()
-    header.write_text(text.replace("BinaryDataByteOrderMSB = False", "BinaryDataByteOrderMSB = True"))
+    turned = text.replace("CenterOfRotation = 0", "CenterOfRotation = 1")
+    assert turned != text
+    header.write_text(turned)
     # As `header` verification leaves it, without a checksum.
     series = data.series.assign(checksum=None)
     _, built = cache_series_crops(series, data.candidates, data.crops, SMALL_CROP)

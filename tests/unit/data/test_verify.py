@@ -185,7 +185,7 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
     "compressed stream too short": (short_stream, "compression"),
     "constant image": (in_hu(lambda hu: hu * 0), "constant"),
     "picture of 0..255": (in_hu(lambda hu: np.arange(hu.size) % 256), "eight-bit"),
-    "slope lost": (in_hu(lambda hu: np.clip(hu, -1000, None) + 1024), "slope"),
+    "slope lost": (in_hu(lambda hu: np.clip(hu, -1000, None) + 1024), "not-hu"),
     "few slices": (few_slices, "few-slices"),
     "uid with letters": (rename_uid("patient-7"), "uid"),
     "uid too long": (rename_uid("1." * 40 + "1"), "uid"),

@@ -67,7 +67,17 @@ def test_proposals_and_page(tmp_path: Path, model: Path) -> None:
 def test_no_lungs_no_proposals(prepared: Prepared, scan: Path) -> None:
     ct = read_ct(scan)
     body = type(ct)(ct.series_uid, np.zeros_like(ct.hu), ct.grid)
-    assert propose(body, 10).shape == (0, 3)
+    with pytest.raises(UserError, match="no lungs were found in the scan"):
+        propose(body, 10)
+
+
+def test_a_scan_that_is_no_ct_of_a_chest(model: Path, tmp_path: Path) -> None:
+    """It passes the same checks as a data set's CTs, before anything is written."""
+    picture = np.arange(20 * 40 * 40).reshape(20, 40, 40) % 256
+    sitk.WriteImage(sitk.GetImageFromArray(picture.astype(np.int16)), str(tmp_path / "1.2.mha"))
+    with pytest.raises(UserError, match=r"1\.2\.mha: the voxels are within 0\.\.255"):
+        predict.main([f"{tmp_path}/1.2.mha", "--model", str(model), "--out", f"{tmp_path}/out.csv"])
+    assert not (tmp_path / "out.csv").exists()
 
 
 def test_points_that_cannot_be_used(prepared: Prepared, scan: Path, model: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from luna.crops.cache import crop_file
 from luna.crops.cut import cut_block
 from luna.crops.file import REPAIR_COMMAND, CropFile, CropHeader
 from luna.data.tables import IRC
-from luna.imaging.ct import Ct, ct_checksum, read_ct
+from luna.imaging.ct import Ct, ct_checksum, map_ct
 from luna.runtime.cores import allow_many_files
 
 
@@ -105,7 +105,7 @@ class DirectCrops:
     def _ct(self, uid: str) -> Ct:
         ct = self._cts.get(uid)
         if ct is None:
-            ct = self._cts[uid] = read_ct(Path(self._path_of[uid]), mmap=True)
+            ct = self._cts[uid] = map_ct(Path(self._path_of[uid]))
             loaded = [name for name, each in list(self._cts.items()) if not _is_mapped(each)]
             for name in loaded[: -self._keep]:
                 self._cts.pop(name, None)

@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict
 
-from luna.imaging.checks import Problem
+from luna.imaging.problem import Problem
 
 
 class Record(BaseModel):

@@ -1,13 +1,12 @@
 """Verify a data set: every series, the tables, and what is known of LUNA16."""
 
-import zlib
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import pandas as pd
 
-from luna.base.errors import UserError
 from luna.base.progress import progress
 from luna.data.luna16 import facts, subset_of
 from luna.data.problems import table_problem
@@ -15,9 +14,9 @@ from luna.data.records import CandidateCount, NoduleCount, SeriesCount, Verifica
 from luna.data.series import locate, outside_ct
 from luna.data.subsets import SUBSETS
 from luna.data.tables import lines_text, read_annotations, read_candidates
-from luna.imaging.checks import Problem, VoxelScan, file_problems, header_problems, hu_problems, scan_voxels
-from luna.imaging.ct import find_cts, read_header, series_uid_of
+from luna.imaging.ct import Ct, checked_header, find_cts, read_ct_and_header, series_uid_of
 from luna.imaging.header import CtHeader
+from luna.imaging.problem import BadCtError, Problem
 from luna.imaging.uids import is_valid_uid
 
 
@@ -26,7 +25,8 @@ class SeriesRow:
     """A row of series.csv. What could not be read is None.
 
     spacing, origin (mm, xyz) and direction (row by row) hold numbers separated by spaces. bytes: of
-    the uncompressed voxels. status: `ok` or `problem`; problem: one line for each.
+    the uncompressed voxels. status: `ok` or `problem`; problem: each as [kind, where, text], in JSON.
+    note: what was changed or left out on reading.
     """
 
     seriesuid: str
@@ -45,6 +45,7 @@ class SeriesRow:
     hu_max: int | None = None
     status: str = "ok"
     problem: str | None = None
+    note: str | None = None
 
 
 COLUMNS = [field.name for field in fields(SeriesRow)]
@@ -71,28 +72,21 @@ def verify_subset(root: Path, subset: int, mode: str) -> pd.DataFrame:
 def verify_series(path: Path, subset: int, mode: str) -> SeriesRow:
     """Check one series."""
     uid = series_uid_of(path)
-    problems = []
+    problems: list[Problem] = []
     if not is_valid_uid(uid):
         problems.append(Problem("uid", str(path), f"{uid!r} is not a valid DICOM uid"))
+    header, ct = None, None
     try:
-        header = read_header(path)
-    except UserError as error:
-        kind = "element-type" if "ElementType" in str(error) or "NDims" in str(error) else "header"
-        problems.append(Problem(kind, str(path), str(error).removeprefix(f"{path}: ")))
-        return _row(path, uid, subset, None, problems)
-    problems += header_problems(path, header)
-    voxels = None
-    if path.suffix == ".mhd":
-        problems += file_problems(path, header)
-    if mode == "full" and not problems:
-        try:
-            voxels = scan_voxels(path, header)
-            problems += hu_problems(path, voxels.hu_min, voxels.hu_max)
-        except UserError as error:
-            problems.append(Problem("unreadable", str(path), str(error).removeprefix(f"{path}: ")))
-        except zlib.error as error:
-            problems.append(Problem("compression", str(header.data_file), str(error)))
-    return _row(path, uid, subset, header, problems, voxels)
+        if mode == "full":
+            ct, header = read_ct_and_header(path)
+        else:
+            header = checked_header(path)
+    except BadCtError as error:
+        problems += error.found
+    if header is not None and header.series_uid not in ("", uid):
+        text = f"its SeriesInstanceUID is {header.series_uid}"
+        problems.append(Problem("uid-mismatch", str(path), text))
+    return _row(path, uid, subset, header, problems, ct)
 
 
 def verify_dataset(
@@ -105,16 +99,15 @@ def verify_dataset(
 
     Returns the usable series (COLUMNS) and what was found.
     """
-    problems = [
-        Problem(*text.split(": ", 2)) for cell in series["problem"].dropna() for text in cell.split("\n")
-    ]
+    problems = [Problem(*fields) for cell in series["problem"].dropna() for fields in json.loads(cell)]
     problems += _across_subsets(series, expect)
     repeated = series.duplicated("seriesuid", keep=False)
     usable = series[(series["status"] == "ok") & ~repeated].reset_index(drop=True)
     annotations, annotation_problems = read_annotations(annotations_file)
     candidates, candidate_problems = read_candidates(candidate_files)
     problems += [table_problem(text) for text in annotation_problems + candidate_problems]
-    notes: list[str] = []
+    noted = series.dropna(subset="note")
+    notes = [f"{path}: {note}" for path, note in zip(noted["path"], noted["note"], strict=True)]
     for name, table in ((annotations_file.name, annotations), ("candidates", candidates)):
         problems += _points_problems(name, table, series, usable, notes)
     if expect == "luna16":
@@ -144,7 +137,7 @@ def _row(
     subset: int,
     header: CtHeader | None,
     problems: list[Problem],
-    voxels: VoxelScan | None = None,
+    ct: Ct | None = None,
 ) -> SeriesRow:
     row = SeriesRow(uid, subset, str(path))
     if header is not None:
@@ -154,10 +147,11 @@ def _row(
             for values in (header.grid.spacing, header.grid.origin, header.grid.direction)
         )
         row.element_type, row.bytes = header.element_type, header.raw_bytes
-    if voxels is not None:
-        row.checksum, row.hu_min, row.hu_max = voxels.checksum, voxels.hu_min, voxels.hu_max
+    if ct is not None:
+        row.checksum, row.hu_min, row.hu_max = ct.checksum, int(ct.hu.min()), int(ct.hu.max())
+        row.note = "; ".join(ct.notes) or None
     row.status = "problem" if problems else "ok"
-    row.problem = "\n".join(map(str, problems)) or None
+    row.problem = json.dumps(problems) if problems else None
     return row
 
 

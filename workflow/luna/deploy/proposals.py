@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from luna.base.errors import UserError
 from luna.imaging.ct import Ct
 from luna.imaging.lungs import segment_lungs
 
@@ -16,10 +17,14 @@ def propose(ct: Ct, most: int) -> npt.NDArray[np.int64]:
 
     The blobs are maxima over place and scale of the scale-normalised Laplacian of Gaussian
     (Lindeberg 1998). Vessels respond as well: this is not a detector, only a list to start from.
+    Raises UserError where no lungs are found.
     """
     lungs = segment_lungs(ct.hu)
     if not lungs.any():
-        return np.empty((0, 3), dtype=np.int64)
+        raise UserError(
+            f"{ct.series_uid}: no lungs were found in the scan, so no places can be proposed; is it a whole"
+            " chest? Places of your own can be given with --candidates"
+        )
     box = ndimage.find_objects(lungs.astype(np.uint8))[0]
     lungs, spacing = lungs[box], ct.grid.spacing[::-1]
     hu = np.where(lungs, np.clip(ct.hu[box], -1000, 200), -850).astype(np.float32)

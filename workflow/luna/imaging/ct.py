@@ -1,35 +1,49 @@
-"""Find and read CTs."""
+"""Find, read and check CTs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import xxhash
 
 from luna.base.arrays import HuArray
 from luna.base.digests import file_checksum
+from luna.imaging.checks import header_problems, hu_problems
+from luna.imaging.dicom import DicomSeries, dicom_voxels, read_dicom
 from luna.imaging.geometry import Grid
 from luna.imaging.header import CtHeader
 from luna.imaging.itk import read_itk_header, read_itk_voxels
-from luna.imaging.metaimage import read_mhd_header, read_raw_voxels
+from luna.imaging.metaimage import is_plain, read_metaimage_header, read_plain_voxels
+from luna.imaging.problem import BadCtError, Problem
+from luna.imaging.stored import file_problems, stream_problems
 
 FILE_SUFFIXES = (".mhd", ".mha", ".nii", ".nii.gz", ".nrrd")
-"""Files that are a CT on their own; a folder counts as a DICOM series."""
+"""Files that are a CT on their own, also in capitals; a folder counts as a DICOM series."""
+
+AIR_HU = -1000
 
 
 @dataclass(frozen=True)
 class Ct:
-    """A CT: `hu` is int16 of shape (index, row, column) in Hounsfield units, not clipped."""
+    """A CT: `hu` is int16 of shape (index, row, column) in Hounsfield units, not clipped.
+
+    checksum: of all its files, header and voxels. notes: what was changed or left out on reading.
+    """
 
     series_uid: str
     hu: HuArray
     grid: Grid
+    checksum: str = ""
+    notes: list[str] = field(default_factory=list)
 
 
 def series_uid_of(path: Path) -> str:
     """The series uid in a CT's file (or DICOM folder) name."""
     for suffix in sorted(FILE_SUFFIXES, key=len, reverse=True):
-        if path.name.endswith(suffix):
-            return path.name.removesuffix(suffix)
+        if path.name.lower().endswith(suffix):
+            return path.name[: -len(suffix)]
     return path.name
 
 
@@ -40,40 +54,104 @@ def find_cts(folder: Path) -> list[Path]:
     return sorted(
         path
         for path in folder.iterdir()
-        if not path.name.startswith(".") and (path.name.endswith(FILE_SUFFIXES) or path.is_dir())
+        if not path.name.startswith(".") and (path.name.lower().endswith(FILE_SUFFIXES) or path.is_dir())
     )
 
 
 def read_header(path: Path) -> CtHeader:
-    """Header of a CT. Raises UserError with what is wrong in the header."""
-    if path.suffix == ".mhd":
-        return read_mhd_header(path)
-    return read_itk_header(path)
+    """Header of a CT, as it is. Raises BadCtError where it cannot be read."""
+    if path.is_dir():
+        return read_dicom(path, voxels=False).header
+    if path.suffix.lower() in (".mhd", ".mha"):
+        return read_metaimage_header(path)
+    if path.name.lower().endswith(FILE_SUFFIXES):
+        return read_itk_header(path)
+    known = f"{', '.join(FILE_SUFFIXES)}, or the folder of a DICOM series"
+    raise BadCtError([Problem("header", str(path), f"is no CT in a known format ({known})")])
 
 
-def read_ct(path: Path, mmap: bool = False) -> Ct:
-    """Read a CT into memory, or map it (`mmap`, only where the file holds plain int16).
-
-    Other element types are rounded and limited to int16. Raises UserError when the file cannot
-    be read.
-    """
+def checked_header(path: Path) -> CtHeader:
+    """Header of a CT whose grid is sound and whose files have the right sizes. Raises BadCtError."""
     header = read_header(path)
-    if path.suffix == ".mhd" and header.is_plain_int16:
-        hu = read_raw_voxels(header, mmap)
+    _stop_for([*header_problems(path, header), *file_problems(path, header)])
+    return header
+
+
+def read_ct(path: Path) -> Ct:
+    """Read a CT into memory and check all of it: header, files, streams and HU. Raises BadCtError.
+
+    Other voxels than int16 are rounded and limited to its range; those that are not finite become air.
+    """
+    return read_ct_and_header(path)[0]
+
+
+def read_ct_and_header(path: Path) -> tuple[Ct, CtHeader]:
+    """As read_ct, with the header."""
+    if path.is_dir():
+        return _read_dicom_ct(path)
+    header = checked_header(path)
+    _stop_for(list(stream_problems(header)))
+    notes: list[str] = []
+    if is_plain(header):
+        assert header.storage is not None
+        hu = read_plain_voxels(header)
+        checksum = ct_checksum(path, xxhash.xxh3_128(hu.data.cast("B")).hexdigest())
     else:
-        hu = read_itk_voxels(path)
-    return Ct(series_uid_of(path), hu, header.grid)
+        hu, notes = _as_int16(read_itk_voxels(path))
+        checksum = ct_checksum(path)
+    _stop_for(list(hu_problems(path, hu)))
+    return Ct(series_uid_of(path), hu, header.grid, checksum, notes), header
+
+
+def map_ct(path: Path) -> Ct:
+    """A CT that was verified before: mapped where its file holds plain int16, else read."""
+    if path.suffix.lower() == ".mhd":
+        header = read_header(path)
+        if is_plain(header):
+            return Ct(series_uid_of(path), read_plain_voxels(header, mmap=True), header.grid)
+    return read_ct(path)
+
+
+def _read_dicom_ct(folder: Path) -> tuple[Ct, CtHeader]:
+    series = read_dicom(folder, voxels=True)
+    _stop_for(list(header_problems(folder, series.header)))
+    hu, notes = _as_int16(dicom_voxels(series))
+    _stop_for(list(hu_problems(folder, hu)))
+    notes = [*series.notes, *notes]
+    return Ct(series.header.series_uid, hu, series.header.grid, _checksum_of(series), notes), series.header
+
+
+def _checksum_of(series: DicomSeries) -> str:
+    assert series.checksum is not None
+    return series.checksum
+
+
+def _as_int16(voxels: npt.NDArray[Any]) -> tuple[HuArray, list[str]]:
+    if voxels.dtype == np.int16:
+        return voxels, []
+    notes = []
+    if voxels.dtype.kind == "f" and not (finite := np.isfinite(voxels)).all():
+        notes.append(f"{int((~finite).sum())} voxels are not finite numbers: they count as air")
+        voxels = np.where(finite, voxels, AIR_HU)
+    limits = np.iinfo(np.int16)
+    return np.clip(np.rint(voxels), limits.min, limits.max).astype(np.int16), notes
+
+
+def _stop_for(problems: list[Problem]) -> None:
+    if problems:
+        raise BadCtError(problems)
 
 
 def ct_checksum(path: Path, voxels: str | None = None) -> str:
     """XXH3-128 of all files of a CT, header and voxels; `full` verification keeps it in series.csv.
 
-    voxels: the checksum of an .mhd's voxel file, where it is known already.
+    voxels: the checksum of the file of an .mhd's voxels, where it is known already.
     """
-    if path.suffix == ".mhd":
-        sums = [file_checksum(path), voxels or file_checksum(read_header(path).data_file)]
-    elif path.is_dir():
-        sums = [file_checksum(file) for file in sorted(path.rglob("*")) if file.is_file()]
-    else:
-        return file_checksum(path)
-    return xxhash.xxh3_128("".join(sums).encode()).hexdigest()
+    if path.is_dir():
+        return _checksum_of(read_dicom(path, voxels=True))
+    if path.suffix.lower() == ".mhd":
+        storage = read_header(path).storage
+        if storage is not None and storage.file != path:
+            sums = [file_checksum(path), voxels or file_checksum(storage.file)]
+            return xxhash.xxh3_128("".join(sums).encode()).hexdigest()
+    return file_checksum(path)

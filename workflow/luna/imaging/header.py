@@ -1,7 +1,8 @@
-"""A CT's header, whatever the format."""
+"""A CT's header, whatever the format, and where its voxels are."""
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -12,30 +13,40 @@ ELEMENT_TYPES = {
     "MET_INT": "int32", "MET_UINT": "uint32", "MET_FLOAT": "float32", "MET_DOUBLE": "float64",
 }  # fmt: skip
 
+AT_THE_END = -1
+"""An offset: the voxels are the last bytes of the file."""
+
+
+@dataclass(frozen=True)
+class Storage:
+    """The voxels' bytes in a file.
+
+    offset: bytes before them (after unpacking, where the whole file is packed), or AT_THE_END.
+    packing: the compression of what starts at packed_from. packed_bytes: its size, where known.
+    """
+
+    file: Path
+    offset: int = 0
+    packing: Literal["none", "zlib", "gzip"] = "none"
+    packed_from: int = 0
+    packed_bytes: int | None = None
+
 
 @dataclass(frozen=True)
 class CtHeader:
-    """A CT's header. `shape` is (index, row, column) in voxels."""
+    """A CT's header. `shape` is (index, row, column) in voxels; a DICOM folder has no storage.
+
+    series_uid: where the format has one; else the file's name is it.
+    """
 
     grid: Grid
     shape: tuple[int, int, int]
     element_type: str
-    data_file: Path
-    compressed: bool
+    storage: Storage | None = None
     big_endian: bool = False
-    skip_bytes: int = 0
-    compressed_bytes: int | None = None
+    series_uid: str = ""
 
     @property
     def raw_bytes(self) -> int:
-        """Size in bytes that the uncompressed voxels take."""
+        """Size in bytes that the unpacked voxels take."""
         return int(np.prod(self.shape)) * np.dtype(ELEMENT_TYPES[self.element_type]).itemsize
-
-    @property
-    def is_plain_int16(self) -> bool:
-        """Whether the voxels can be read directly, without SimpleITK."""
-        return (
-            self.element_type == "MET_SHORT"
-            and not (self.compressed or self.big_endian or self.skip_bytes)
-            and self.data_file.suffix == ".raw"
-        )

@@ -1,36 +1,35 @@
-"""Every other format, through SimpleITK."""
+"""Image files of other formats (NIfTI, NRRD), and voxels that are not plain, through SimpleITK."""
 
+import gzip
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from luna.base.arrays import HuArray
-from luna.base.errors import UserError
 from luna.imaging.geometry import Grid
-from luna.imaging.header import CtHeader
+from luna.imaging.header import CtHeader, Storage
+from luna.imaging.problem import BadCtError, Problem
 
 _LARGEST_HEADER = 1 << 16
+_NIFTI_BYTES = {348: (108, "f"), 540: (168, "q")}
+"""By the size of the header, NIfTI-1 or 2: where in it the voxels' offset stands, and its type."""
 
 
 def read_itk_header(path: Path) -> CtHeader:
-    """Header of an image file or a DICOM folder. Raises UserError for one that is not a 3-D scalar image."""
-    import SimpleITK as sitk
-
-    _refuse_outside_data(path)
-    if path.is_dir():
-        image = _simpleitk_image(path)
-        components = image.GetNumberOfComponentsPerPixel()
-    else:
-        image = sitk.ImageFileReader()
-        image.SetFileName(str(path))
-        try:
-            image.ReadImageInformation()
-        except RuntimeError as error:
-            raise _unreadable(path, error) from error
-        components = image.GetNumberOfComponents()
+    """Header of a NIfTI or NRRD file. Raises BadCtError for one that is not a 3-D scalar image."""
+    storage = _nrrd_storage(path) if path.suffix.lower() == ".nrrd" else _nifti_storage(path)
+    image = _reader(path)
+    try:
+        image.ReadImageInformation()
+    except RuntimeError as error:
+        raise _unreadable(path, error) from error
+    components = image.GetNumberOfComponents()
     if image.GetDimension() != 3 or components != 1:
-        raise UserError(f"{path}: has {image.GetDimension()} dimensions, a CT has 3 of one component")
+        text = f"has {image.GetDimension()} dimensions and {components} components, a CT has 3 and 1"
+        raise _bad(path, text, "element-type")
     columns, rows, slices = image.GetSize()
     return CtHeader(
         grid=Grid(
@@ -39,72 +38,111 @@ def read_itk_header(path: Path) -> CtHeader:
             np.array(image.GetDirection()).reshape(3, 3),
         ),
         shape=(slices, rows, columns),
-        element_type=_met_type(image.GetPixelID()),
-        data_file=path,
-        compressed=True,
+        element_type=_met_type(path, image.GetPixelID()),
+        storage=storage,
     )
 
 
-def _refuse_outside_data(path: Path) -> None:
-    """Raise UserError for an .mha or .nrrd whose voxels are in another file, which no check would cover."""
-    keys = {".mha": ("elementdatafile",), ".nrrd": ("data file", "datafile")}.get(path.suffix)
-    if keys is None:
-        return
-    try:
-        with path.open("rb") as file:
-            head = file.read(_LARGEST_HEADER).decode("latin-1")
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
-    for line in head.splitlines():
-        key, separator, value = line.partition(":") if path.suffix == ".nrrd" else line.partition("=")
-        if not line.strip():
-            return  # the end of a NRRD header
-        if separator and key.strip().lower() in keys:
-            if value.strip() == "LOCAL":
-                return
-            raise UserError(
-                f"{path}: its voxels are in another file ({value.strip()}); write one file, or an .mhd"
-            )
-
-
-def _met_type(pixel_id: int) -> str:
-    import SimpleITK as sitk
-
-    name = sitk.GetPixelIDValueAsString(pixel_id)
-    bits = {"8-bit": "CHAR", "16-bit": "SHORT", "32-bit": "INT"}
-    if "float" in name:
-        return "MET_DOUBLE" if "64" in name else "MET_FLOAT"
-    kind = next((kind for word, kind in bits.items() if word in name), "INT")
-    return f"MET_{'U' if 'unsigned' in name else ''}{kind}"
-
-
-def _simpleitk_image(path: Path) -> Any:
+def read_itk_voxels(path: Path) -> npt.NDArray[Any]:
+    """Voxels (index, row, column), of the file's own type. Raises BadCtError."""
     import SimpleITK as sitk
 
     try:
-        if not path.is_dir():
-            return sitk.ReadImage(str(path))
-        files = sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(path))
-        if not files:
-            raise UserError(f"{path}: the folder holds no DICOM series")
-        reader = sitk.ImageSeriesReader()
-        reader.SetFileNames(files)
-        return reader.Execute()
+        return sitk.GetArrayFromImage(_reader(path).Execute())
     except RuntimeError as error:
         raise _unreadable(path, error) from error
 
 
-def _unreadable(path: Path, error: Exception) -> UserError:
-    reason = " ".join(str(error).split("\n")[-1].split()) or "SimpleITK gives no reason"
-    return UserError(f"{path}: cannot be read ({reason})")
-
-
-def read_itk_voxels(path: Path) -> HuArray:
-    """Voxels (index, row, column) as int16, rounded and limited to its range. Raises UserError."""
+def read_dicom_voxels(files: list[Path]) -> npt.NDArray[Any]:
+    """Voxels (index, row, column) in HU of the slices in this order, whatever their compression."""
     import SimpleITK as sitk
 
-    voxels = sitk.GetArrayFromImage(_simpleitk_image(path))
-    if voxels.dtype == np.int16:
-        return voxels
-    limits = np.iinfo(np.int16)
-    return np.clip(np.rint(voxels), limits.min, limits.max).astype(np.int16)
+    reader = sitk.ImageSeriesReader()
+    reader.SetFileNames([str(file) for file in files])
+    try:
+        return sitk.GetArrayFromImage(reader.Execute())
+    except RuntimeError as error:
+        raise _unreadable(files[0].parent, error) from error
+
+
+def _reader(path: Path) -> Any:
+    import SimpleITK as sitk
+
+    reader = sitk.ImageFileReader()
+    if path.suffix.lower() in (".mhd", ".mha"):
+        # It does not know the format by a suffix in capitals.
+        reader.SetImageIO("MetaImageIO")
+    reader.SetFileName(str(path))
+    return reader
+
+
+def _bad(path: Path, text: str, kind: str = "header") -> BadCtError:
+    return BadCtError([Problem(kind, str(path), text)])
+
+
+def _unreadable(path: Path, error: Exception) -> BadCtError:
+    reason = " ".join(str(error).split("\n")[-1].split()) or "SimpleITK gives no reason"
+    if "orthonormal" in str(error):
+        return _bad(
+            path,
+            "its axes are sheared or not at right angles; resample it to a grid with axes at right angles,"
+            " for example with nibabel.processing.resample_to_output",
+            "direction",
+        )
+    return _bad(path, f"cannot be read ({reason})", "unreadable")
+
+
+def _nifti_storage(path: Path) -> Storage:
+    packed = path.name.lower().endswith(".gz")
+    try:
+        with gzip.open(path) if packed else path.open("rb") as file:
+            head = file.read(540)
+    except (OSError, EOFError, zlib.error) as error:
+        raise _bad(path, f"cannot be read ({error})") from error
+    for order in "<>":
+        size = struct.unpack(f"{order}i", head[:4])[0] if len(head) >= 348 else 0
+        if size in _NIFTI_BYTES:
+            place, kind = _NIFTI_BYTES[size]
+            (offset,) = struct.unpack_from(f"{order}{kind}", head, place)
+            if head[4:7] == b"ni2" or head[344:347] == b"ni1":
+                raise _bad(path, "its voxels are in another file; write one .nii file")
+            return Storage(path, int(offset), "gzip" if packed else "none")
+    raise _bad(path, "not a NIfTI file")
+
+
+def _nrrd_storage(path: Path) -> Storage:
+    try:
+        with path.open("rb") as file:
+            head = file.read(_LARGEST_HEADER)
+    except OSError as error:
+        raise _bad(path, f"cannot be read ({error.strerror})") from error
+    if not head.startswith(b"NRRD"):
+        raise _bad(path, "not a NRRD file")
+    encoding, start = "raw", 0
+    for line in head.splitlines(keepends=True):
+        start += len(line)
+        key, _, value = (part.strip().lower() for part in line.decode("latin-1").partition(":"))
+        if not line.strip():
+            break
+        if key in ("data file", "datafile"):
+            raise _bad(path, f"its voxels are in another file ({value}); write one file, or an .mhd")
+        if key == "encoding":
+            encoding = value
+    if encoding in ("gzip", "gz"):
+        return Storage(path, packing="gzip", packed_from=start)
+    if encoding == "raw":
+        return Storage(path, start)
+    raise _bad(path, f"its encoding is {encoding}; write it as raw or gzip")
+
+
+def _met_type(path: Path, pixel_id: int) -> str:
+    import SimpleITK as sitk
+
+    names = {
+        sitk.sitkInt8: "MET_CHAR", sitk.sitkUInt8: "MET_UCHAR", sitk.sitkInt16: "MET_SHORT",
+        sitk.sitkUInt16: "MET_USHORT", sitk.sitkInt32: "MET_INT", sitk.sitkUInt32: "MET_UINT",
+        sitk.sitkFloat32: "MET_FLOAT", sitk.sitkFloat64: "MET_DOUBLE",
+    }  # fmt: skip
+    if pixel_id not in names:
+        raise _bad(path, f"voxels are {sitk.GetPixelIDValueAsString(pixel_id)}", "element-type")
+    return names[pixel_id]

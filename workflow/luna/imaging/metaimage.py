@@ -1,4 +1,8 @@
-"""MetaImage, LUNA16's format: .mhd headers with .raw voxels, read and written."""
+"""MetaImage, LUNA16's format: headers (.mhd, .mha) and plain voxels (.raw), read and written.
+
+The header is not left to SimpleITK: it reads a missing spacing as 1 mm and an origin that is not a number
+as 0, without a word.
+"""
 
 from pathlib import Path
 
@@ -6,59 +10,65 @@ import numpy as np
 import numpy.typing as npt
 
 from luna.base.arrays import HuArray
-from luna.base.errors import UserError
 from luna.base.files import atomic_path, write_text
 from luna.imaging.geometry import Grid
-from luna.imaging.header import ELEMENT_TYPES, CtHeader
+from luna.imaging.header import AT_THE_END, ELEMENT_TYPES, CtHeader, Storage
+from luna.imaging.problem import BadCtError, Problem
 
 _MAX_HEADER_BYTES = 1 << 16
+_LAST_KEY = b"ElementDataFile"
 
 
-def read_mhd_header(path: Path) -> CtHeader:
-    """Header of an .mhd file. Raises UserError with what is wrong in it."""
-    return _header_from_fields(path, _mhd_fields(path))
+def read_metaimage_header(path: Path) -> CtHeader:
+    """Header of an .mhd or .mha file. Raises BadCtError with what is wrong in it."""
+    fields, size = _fields(path)
+    return _header_from_fields(path, fields, size)
 
 
-def _mhd_fields(path: Path) -> dict[str, str]:
+def _bad(path: Path, text: str, kind: str = "header") -> BadCtError:
+    return BadCtError([Problem(kind, str(path), text)])
+
+
+def _fields(path: Path) -> tuple[dict[str, str], int]:
+    """The header's keys and values, and its size in bytes: it ends with the line ElementDataFile."""
     try:
         with path.open("rb") as file:
-            text = file.read(_MAX_HEADER_BYTES).decode("ascii")
+            content = file.read(_MAX_HEADER_BYTES)
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not a MetaImage header (it is not text)") from error
+        raise _bad(path, f"cannot be read ({error.strerror})") from error
+    last = content.find(_LAST_KEY)
+    end = content.find(b"\n", last) + 1 if last >= 0 else 0
+    header = content[:end] if end else content
+    # Comments may be in any encoding; the keys and what they need are ASCII.
+    text = header.removeprefix(b"\xef\xbb\xbf").decode("latin-1")
     lines = [line.partition("=") for line in text.splitlines() if line.strip()]
     if not lines or any(not separator for _, separator, _ in lines):
-        raise UserError(f"{path}: not a MetaImage header (lines must read 'Key = value')")
-    return {key.strip(): value.strip() for key, _, value in lines}
+        raise _bad(path, "not a MetaImage header (lines must read 'Key = value')")
+    return {key.strip(): value.strip() for key, _, value in lines}, len(header)
 
 
-def _header_from_fields(path: Path, fields: dict[str, str]) -> CtHeader:
+def _header_from_fields(path: Path, fields: dict[str, str], header_bytes: int) -> CtHeader:
     def numbers(keys: tuple[str, ...], count: int, default: str | None = None) -> list[float]:
         text = next((fields[key] for key in keys if key in fields), default)
         if text is None:
-            raise UserError(f"{path}: the header has no {keys[0]}")
+            raise _bad(path, f"the header has no {keys[0]}")
         try:
             values = [float(word) for word in text.split()]
         except ValueError as error:
-            raise UserError(f"{path}: {keys[0]} = {text!r} is not a list of numbers") from error
+            raise _bad(path, f"{keys[0]} = {text!r} is not a list of numbers") from error
         if len(values) != count:
-            raise UserError(f"{path}: {keys[0]} has {len(values)} numbers, not {count}")
+            raise _bad(path, f"{keys[0]} has {len(values)} numbers, not {count}")
         return values
 
     dimensions = fields.get("NDims")
     if dimensions != "3":
-        raise UserError(f"{path}: NDims is {dimensions}, a CT has 3")
+        raise _bad(path, f"NDims is {dimensions}, a CT has 3", "element-type")
     size = numbers(("DimSize",), 3)
     if any(not 0 < value < 2**31 or value != int(value) for value in size):
-        raise UserError(f"{path}: DimSize = {fields['DimSize']!r} is not three positive integers")
+        raise _bad(path, f"DimSize = {fields['DimSize']!r} is not three positive integers")
     element_type = fields.get("ElementType", "")
     if element_type not in ELEMENT_TYPES or fields.get("ElementNumberOfChannels", "1") != "1":
-        raise UserError(f"{path}: ElementType {element_type!r} is not a known scalar type")
-    data_file = fields.get("ElementDataFile", "")
-    if not data_file or data_file == "LIST" or Path(data_file).name != data_file:
-        raise UserError(f"{path}: ElementDataFile = {data_file!r} does not name a file beside the header")
-    compressed = _flag(fields, "CompressedData")
+        raise _bad(path, f"ElementType {element_type!r} is not a known scalar type", "element-type")
     return CtHeader(
         grid=Grid(
             np.array(numbers(("Offset", "Position", "Origin"), 3, "0 0 0")),
@@ -70,11 +80,27 @@ def _header_from_fields(path: Path, fields: dict[str, str]) -> CtHeader:
         ),
         shape=(int(size[2]), int(size[1]), int(size[0])),
         element_type=element_type,
-        data_file=path.parent / data_file,
-        compressed=compressed,
+        storage=_storage(path, fields, header_bytes, int(numbers(("HeaderSize",), 1, "0")[0])),
         big_endian=_flag(fields, "BinaryDataByteOrderMSB") or _flag(fields, "ElementByteOrderMSB"),
-        skip_bytes=int(numbers(("HeaderSize",), 1, "0")[0]),
-        compressed_bytes=int(numbers(("CompressedDataSize",), 1, "-1")[0]) if compressed else None,
+    )
+
+
+def _storage(path: Path, fields: dict[str, str], header_bytes: int, skipped: int) -> Storage:
+    name = fields.get("ElementDataFile", "")
+    if not name or name.split()[0] == "LIST" or "%" in name or Path(name).name != name:
+        raise _bad(path, f"ElementDataFile = {name!r} does not name a file beside the header")
+    if skipped < AT_THE_END:
+        raise _bad(path, f"HeaderSize = {skipped} is neither a size nor -1")
+    is_local = name.upper() == "LOCAL"
+    if path.suffix.lower() == ".mha" and not is_local:
+        raise _bad(path, f"its voxels are in another file ({name}); write one file, or an .mhd")
+    file = path if is_local else path.parent / name
+    start = header_bytes if is_local else 0
+    if not _flag(fields, "CompressedData"):
+        return Storage(file, AT_THE_END if skipped == AT_THE_END else start + skipped)
+    size = fields.get("CompressedDataSize", "")
+    return Storage(
+        file, packing="zlib", packed_from=start, packed_bytes=int(size) if size.isdecimal() else None
     )
 
 
@@ -82,19 +108,30 @@ def _flag(fields: dict[str, str], key: str) -> bool:
     return fields.get(key, "False").lower() in ("true", "1")
 
 
-def read_raw_voxels(header: CtHeader, mmap: bool) -> HuArray:
-    """Plain int16 voxels (index, row, column), in memory or mapped. Raises UserError for a file of
-    another size."""
-    path = header.data_file
+def is_plain(header: CtHeader) -> bool:
+    """Whether the voxels are the whole of a file of int16: LUNA16's are, and need no SimpleITK."""
+    return (
+        header.storage is not None
+        and header.storage.packing == "none"
+        and header.storage.offset == 0
+        and header.element_type == "MET_SHORT"
+        and not header.big_endian
+    )
+
+
+def read_plain_voxels(header: CtHeader, mmap: bool = False) -> HuArray:
+    """Plain int16 voxels (index, row, column), in memory or mapped. Raises BadCtError."""
+    assert header.storage is not None
+    file = header.storage.file
     try:
-        size = path.stat().st_size
-        if size != header.raw_bytes:
-            raise UserError(f"{path}: {size} bytes, but the header implies {header.raw_bytes}")
+        if file.stat().st_size != header.raw_bytes:
+            text = f"{file.stat().st_size} bytes, the header implies {header.raw_bytes}"
+            raise _bad(file, text, "truncated-voxels")
         if mmap:
-            return np.memmap(path, dtype="<i2", mode="r", shape=header.shape)
-        return np.fromfile(path, dtype="<i2").reshape(header.shape)
+            return np.memmap(file, dtype="<i2", mode="r", shape=header.shape)
+        return np.fromfile(file, dtype="<i2").reshape(header.shape)
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+        raise _bad(file, f"cannot be read ({error.strerror})", "missing-voxels") from error
 
 
 def write_mhd(path: Path, hu: HuArray, grid: Grid) -> None:

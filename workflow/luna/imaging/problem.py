@@ -1,0 +1,29 @@
+"""What is wrong with a CT, a table or a folder, as fields."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from luna.base.errors import UserError
+
+
+class Problem(NamedTuple):
+    """One thing wrong: its kind (a key of luna.data.problems.ADVICE), where, and what exactly."""
+
+    kind: str
+    where: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.where}: {self.text}"
+
+
+class BadCtError(UserError):
+    """A CT that cannot be used, and everything that is wrong with it."""
+
+    def __init__(self, found: Sequence[Problem]) -> None:
+        self.found = list(found)
+        texts = [f"{problem.where}: {problem.text}" for problem in found]
+        if len(texts) == 1:
+            super().__init__(texts[0])
+        else:
+            super().__init__("the CT cannot be used", texts)

@@ -1,0 +1,101 @@
+"""Whether a file holds all the bytes of a CT's voxels, and holds them undamaged."""
+
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from luna.imaging.header import AT_THE_END, CtHeader, Storage
+from luna.imaging.problem import Problem
+
+_BLOCK = 1024 * 1024
+_ARCHIVES = {b"PK\x03\x04": "zip", b"\x1f\x8b": "gzip", b"7z\xbc\xaf": "7z"}
+_WINDOW_BITS = {"zlib": zlib.MAX_WBITS, "gzip": zlib.MAX_WBITS | 16}
+
+
+def file_problems(path: Path, header: CtHeader) -> Iterator[Problem]:
+    """What is wrong with the file of the voxels, by its name, first bytes and size alone.
+
+    path: of the header, which may be another file.
+    """
+    storage = header.storage
+    if storage is None:
+        return
+    if storage.file.stem != path.stem:
+        yield Problem("uid-mismatch", str(path), f"its voxels are in {storage.file.name}")
+        return
+    try:
+        size = storage.file.stat().st_size
+        with storage.file.open("rb") as file:
+            start = file.read(4)
+    except OSError as error:
+        yield Problem("missing-voxels", str(storage.file), f"cannot be read ({error.strerror})")
+        return
+    is_separate = storage.file != path
+    for magic, name in _ARCHIVES.items():
+        if is_separate and start.startswith(magic) and size != header.raw_bytes:
+            yield Problem("archive", str(storage.file), f"is a {name} archive, not voxels")
+            return
+    yield from _size_problems(storage, header.raw_bytes, size, is_separate)
+
+
+def _size_problems(storage: Storage, needed: int, size: int, is_separate: bool) -> Iterator[Problem]:
+    where = str(storage.file)
+    if storage.packing == "none":
+        offset = max(0, size - needed) if storage.offset == AT_THE_END else storage.offset
+        there, expected = size - offset, offset + needed
+    elif storage.packed_bytes is not None:
+        there, expected = size - storage.packed_from, storage.packed_from + storage.packed_bytes
+        needed = storage.packed_bytes
+    else:
+        return
+    if size < expected:
+        yield Problem("truncated-voxels", where, f"{_end(there, needed)} ({size} bytes of {expected})")
+    elif size > expected and is_separate:
+        yield Problem("surplus-voxels", where, f"{size} bytes, the header implies {expected}")
+
+
+def _end(there: int, needed: int) -> str:
+    return f"the file ends after {100 * max(0, there) / needed:.0f} % of its voxels"
+
+
+def stream_problems(header: CtHeader) -> Iterator[Problem]:
+    """What is wrong in packed voxels: a stream that breaks off, is corrupt, or holds too few or many.
+
+    The checksums at the end of zlib and gzip streams are compared. Reads the file once.
+    """
+    storage = header.storage
+    if storage is None or storage.packing == "none":
+        return
+    where, needed = str(storage.file), storage.offset + header.raw_bytes
+    total = 0
+    try:
+        with storage.file.open("rb") as file:
+            file.seek(storage.packed_from)
+            for count in _unpacked(file, storage.packing):
+                total += count
+    except zlib.error as error:
+        text = f"the compressed voxels are corrupt after {100 * total / needed:.0f} % ({error})"
+        yield Problem("compression", where, text)
+        return
+    except EOFError:
+        yield Problem("compression", where, _end(total - storage.offset, header.raw_bytes))
+        return
+    if total != needed:
+        yield Problem("compression", where, f"the stream holds {total} bytes, the header implies {needed}")
+
+
+def _unpacked(file: IO[bytes], packing: str) -> Iterator[int]:
+    """The sizes of unpacked blocks. Raises zlib.error, and EOFError where the stream breaks off."""
+    stream = zlib.decompressobj(_WINDOW_BITS[packing])
+    while packed := file.read(_BLOCK):
+        while packed:
+            yield len(stream.decompress(packed))
+            packed = stream.unused_data
+            if packed and not packed.strip(b"\0"):
+                return
+            if packed:
+                # A gzip file may hold several streams.
+                stream = zlib.decompressobj(_WINDOW_BITS[packing])
+    if not stream.eof:
+        raise EOFError
