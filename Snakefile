@@ -15,6 +15,7 @@ configfile: str(Path(workflow.current_basedir) / "config" / "config.yaml")
 include: "workflow/rules/common.smk"
 include: "workflow/rules/runs.smk"
 include: "workflow/rules/sources.smk"
+include: "workflow/rules/paths.smk"
 include: "workflow/rules/download.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/cache.smk"

@@ -198,7 +198,9 @@ def test_a_file_that_the_config_names_must_be_there(
     update_config(with_files.config, values)
     failed = with_files.run(check=False)
     assert failed.returncode != 0
-    assert f"{key}: typo.csv: no such file" in failed.stdout + failed.stderr
+    text = failed.stdout + failed.stderr
+    assert f"{key}: " in text
+    assert "typo.csv: no such file" in text
 
 
 def test_from_another_folder_the_recipes_are_the_same(workflow: Workflow, tmp_path: Path) -> None:

@@ -22,10 +22,10 @@ rule cache_subset:
     params:
         code=code("cache_subset"),
         options=options(CONFIG.cache, "cache.", only=CropSettings.model_fields),
-        folder=layout.CROPS,
+        folder=lambda wildcards, output: beside(output[0], "crops"),
     message:
         "Cutting the crops of subset {wildcards.subset}"
     shell:
-        "$PYTHON $SCRIPTS/cache_subset.py --series {input.series} --candidates {input.candidates}"
+        '"$PYTHON" "$SCRIPTS/cache_subset.py" --series {input.series:q} --candidates {input.candidates:q}'
         " --subset {wildcards.subset} {params.options}"
-        " --folder {params.folder} --manifest {output} 2> {log}"
+        " --folder {params.folder:q} --manifest {output:q} 2> {log:q}"

@@ -15,14 +15,20 @@ try:
 except UserError as error:
     raise WorkflowError(str(error))
 
+if "{" in str(workflow.current_basedir):
+    raise WorkflowError(
+        f"{workflow.current_basedir}: Snakemake takes what stands in braces for a wildcard;"
+        " move the clone to a folder without them"
+    )
+
 # With `--sdm conda` the interpreter is the one of the rule's environment.
 DEPLOYED = {str(method) for method in workflow.deployment_settings.deployment_method}
 PYTHON = "python" if "conda" in DEPLOYED else sys.executable
 SCRIPTS = Path(workflow.current_basedir).parent / "scripts"
 # Not in params: where project and interpreter lie changes no result, so moving them reruns nothing.
-shell.prefix(
-    f"set -euo pipefail; PYTHON={quote(PYTHON)}; SCRIPTS={quote(str(SCRIPTS))}; "
-)
+variables = f"PYTHON={quote(PYTHON)}; SCRIPTS={quote(str(SCRIPTS))}; "
+# Snakemake fills in what stands in braces.
+shell.prefix(f"set -euo pipefail; {variables.replace('{', '{{').replace('}', '}}')}")
 
 
 def code(name):

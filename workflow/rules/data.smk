@@ -3,7 +3,7 @@ if PHANTOM:
 
     rule phantom:
         input:
-            background=files_of_ct(CONFIG.phantom.background),
+            background=BACKGROUND,
         output:
             annotations=ANNOTATIONS,
             candidates=CANDIDATES[0],
@@ -17,14 +17,14 @@ if PHANTOM:
         threads: 8
         params:
             code=code("phantom"),
-            root=ROOT,
+            root=lambda wildcards, output: Path(output.annotations).parent,
             seed=CONFIG.seed,
             options=options(CONFIG.phantom),
         message:
             "Making the phantom data set"
         shell:
-            "$PYTHON $SCRIPTS/phantom.py --out {params.root} --seed {params.seed} {params.options}"
-            " --processes {threads} 2> {log}"
+            '"$PYTHON" "$SCRIPTS/phantom.py" --out {params.root:q} --seed {params.seed} {params.options}'
+            " --processes {threads} 2> {log:q}"
 
 
 rule verify_subset:
@@ -40,13 +40,13 @@ rule verify_subset:
         "../../envs/luna.yaml"
     params:
         code=code("verify_subset"),
-        root=ROOT,
+        root=data_root,
         options=options(DATA, only=["verify"]),
     message:
         "Verifying subset {wildcards.subset}"
     shell:
-        "$PYTHON $SCRIPTS/verify_subset.py --root {params.root:q} --subset {wildcards.subset}"
-        " {params.options} --out {output} 2> {log}"
+        '"$PYTHON" "$SCRIPTS/verify_subset.py" --root {params.root:q} --subset {wildcards.subset}'
+        " {params.options} --out {output:q} 2> {log:q}"
 
 
 rule verify:
@@ -69,15 +69,15 @@ rule verify:
         "../../envs/luna.yaml"
     params:
         code=code("verify"),
-        problems=layout.PROBLEMS,
+        problems=lambda wildcards, output: beside(output.series, layout.PROBLEMS),
         options=options(DATA, only=["on_problem", "expect"]),
     message:
         "Verifying the data set"
     shell:
-        "($PYTHON $SCRIPTS/verify.py --subsets {input.subsets}"
+        '("$PYTHON" "$SCRIPTS/verify.py" --subsets {input.subsets:q}'
         " --annotations {input.annotations:q} --candidates {input.candidates:q}"
-        " --series {output.series} --report {output.report} --problems {params.problems}"
-        " {params.options}) 2>&1 | tee {log} >&2"
+        " --series {output.series:q} --report {output.report:q} --problems {params.problems:q}"
+        " {params.options}) 2>&1 | tee {log:q} >&2"
 
 
 rule candidates:
@@ -100,6 +100,6 @@ rule candidates:
     message:
         "Listing the candidates"
     shell:
-        "$PYTHON $SCRIPTS/candidates.py --series {input.series} --annotations {input.annotations:q}"
+        '"$PYTHON" "$SCRIPTS/candidates.py" --series {input.series:q} --annotations {input.annotations:q}'
         " --candidates {input.candidates:q} {params.options}"
-        " --out {output.table} --report {output.report} 2> {log}"
+        " --out {output.table:q} --report {output.report:q} 2> {log:q}"

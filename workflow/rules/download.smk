@@ -12,4 +12,4 @@ rule download:
     message:
         "Downloading the data set to {params.root}"
     shell:
-        "$PYTHON $SCRIPTS/download.py --root {params.root:q} {params.options} --manifest {output} 2> {log}"
+        '"$PYTHON" "$SCRIPTS/download.py" --root={params.root:q} {params.options} --manifest {output:q} 2> {log:q}'

@@ -2,11 +2,6 @@
 from luna.config.evaluation import ScoringSettings
 
 RUN_FILES = [layout.HISTORY, layout.PREDICTIONS, layout.EVALUATION]
-FOLDERS = expand(layout.FOLD, run=RUNS, fold=FOLDS)
-TRUTH_OPTIONS = " ".join(
-    f"{option} {quote(str(path))}"
-    for option, path in zip(["--annotations", "--excluded"], TRUTH)
-)
 SCORING = (
     f"--seed={CONFIG.seed}"
     f" {options(CONFIG.evaluation, only=ScoringSettings.model_fields)}"
@@ -19,7 +14,8 @@ rule evaluate:
         crops=CROPS,
         series=layout.SERIES,
         candidates=layout.CANDIDATES,
-        truth=TRUTH,
+        annotations=ANNOTATIONS,
+        excluded=EXCLUDED,
     output:
         predictions=report(
             layout.PREDICTIONS,
@@ -40,24 +36,27 @@ rule evaluate:
         machine=MACHINE_OPTIONS,
     params:
         code=code("evaluate"),
-        data=DATA_OPTIONS,
-        truth=TRUTH_OPTIONS,
+        crops=crops_folder,
+        crop_options=CROP_OPTIONS,
         scoring=SCORING,
         flips=options(CONFIG.evaluation, only=["flips"]),
     message:
         "Testing {wildcards.run}, fold {wildcards.fold}"
     shell:
-        "$PYTHON $SCRIPTS/evaluate.py --model {input.model} {params.truth}"
+        '"$PYTHON" "$SCRIPTS/evaluate.py" --model {input.model:q}'
+        " --annotations {input.annotations:q} --excluded {input.excluded:q}"
         " {params.scoring} {params.flips}"
-        " --series {input.series} --candidates {input.candidates} {params.data}"
-        " --predictions {output.predictions} --evaluation {output.evaluation}"
-        " --threads {threads} {resources.machine} 2> {log}"
+        " --series {input.series:q} --candidates {input.candidates:q}"
+        " --crops {params.crops:q} {params.crop_options}"
+        " --predictions {output.predictions:q} --evaluation {output.evaluation:q}"
+        " --threads {threads} {resources.machine} 2> {log:q}"
 
 
 rule metrics:
     input:
-        expand(RUN_FILES, run=RUNS, fold=FOLDS),
-        truth=TRUTH,
+        runs=expand(RUN_FILES, run=RUNS, fold=FOLDS),
+        annotations=ANNOTATIONS,
+        excluded=EXCLUDED,
     output:
         metrics=report(
             layout.METRICS, caption="../report/metrics.rst", category="Results"
@@ -74,11 +73,11 @@ rule metrics:
         "../../envs/luna.yaml"
     params:
         code=code("metrics"),
-        folders=FOLDERS,
-        truth=TRUTH_OPTIONS,
+        folders=run_folders,
         scoring=SCORING,
     message:
         "Summarising results"
     shell:
-        "$PYTHON $SCRIPTS/metrics.py --folders {params.folders} {params.truth} {params.scoring}"
-        " --metrics {output.metrics} --summary {output.summary} --record {output.record} 2> {log}"
+        '"$PYTHON" "$SCRIPTS/metrics.py" --folders {params.folders:q} {params.scoring}'
+        " --annotations {input.annotations:q} --excluded {input.excluded:q}"
+        " --metrics {output.metrics:q} --summary {output.summary:q} --record {output.record:q} 2> {log:q}"

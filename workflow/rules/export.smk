@@ -18,11 +18,13 @@ rule export:
         "../../envs/luna.yaml"
     params:
         code=code("export"),
-        data=DATA_OPTIONS,
+        crops=crops_folder,
+        crop_options=CROP_OPTIONS,
     message:
         "Exporting {wildcards.run}, fold {wildcards.fold}"
     shell:
-        "$PYTHON $SCRIPTS/export.py --model {input.model} --evaluation {input.evaluation}"
-        " --verification {input.verification} --series {input.series}"
-        " --candidates {input.candidates} {params.data}"
-        " --onnx {output.onnx} --card {output.card} 2> {log}"
+        '"$PYTHON" "$SCRIPTS/export.py" --model {input.model:q} --evaluation {input.evaluation:q}'
+        " --verification {input.verification:q} --series {input.series:q}"
+        " --candidates {input.candidates:q}"
+        " --crops {params.crops:q} {params.crop_options}"
+        " --onnx {output.onnx:q} --card {output.card:q} 2> {log:q}"

@@ -15,7 +15,7 @@ JOBS = [
 
 rule report:
     input:
-        expand([layout.PREDICTIONS, layout.EVALUATION], run=RUNS, fold=FOLDS),
+        runs=expand([layout.PREDICTIONS, layout.EVALUATION], run=RUNS, fold=FOLDS),
         metrics=layout.METRICS,
         summary=layout.SUMMARY_RECORD,
         verification=layout.VERIFICATION,
@@ -24,7 +24,7 @@ rule report:
         series=layout.SERIES,
         crops=CROPS,
     output:
-        report(layout.REPORT, caption="../report/report.rst", category="Report"),
+        page=report(layout.REPORT, caption="../report/report.rst", category="Report"),
     log:
         layout.LOG.format("report"),
     benchmark:
@@ -33,15 +33,17 @@ rule report:
         "../../envs/luna.yaml"
     params:
         code=code("report"),
-        folders=FOLDERS,
-        benchmarks=[layout.BENCHMARK.format(job) for job in JOBS],
-        data=DATA_OPTIONS,
+        folders=run_folders,
+        benchmarks=benchmark_files,
+        crops=crops_folder,
+        crop_options=CROP_OPTIONS,
         options=options(CONFIG.report, "report."),
     message:
         "Writing the report"
     shell:
-        "$PYTHON $SCRIPTS/report.py --folders {params.folders}"
-        " --verification {input.verification} --listing {input.listing}"
-        " --metrics {input.metrics} --summary {input.summary} --benchmarks {params.benchmarks}"
-        " --series {input.series} --candidates {input.candidates} {params.data}"
-        " {params.options} --out {output} 2> {log}"
+        '"$PYTHON" "$SCRIPTS/report.py" --folders {params.folders:q}'
+        " --verification {input.verification:q} --listing {input.listing:q}"
+        " --metrics {input.metrics:q} --summary {input.summary:q} --benchmarks {params.benchmarks:q}"
+        " --series {input.series:q} --candidates {input.candidates:q}"
+        " --crops {params.crops:q} {params.crop_options}"
+        " {params.options} --out {output.page:q} 2> {log:q}"

@@ -1,6 +1,7 @@
 # The data that the workflow starts from: the phantom's, a folder's, or those in an S3 bucket.
 from luna.config.data import DataSettings
 from luna.data.subsets import SUBSETS as ALL_SUBSETS
+from luna.imaging.folders import files_of_ct, files_of_cts
 from luna.phantom.uids import phantom_series_uid
 
 DATA = CONFIG.data
@@ -34,15 +35,6 @@ def phantom_files():
     }
 
 
-def files_below(folder):
-    """All files of a folder, those of DICOM series too, sorted; not those whose names start with a dot."""
-    return sorted(
-        str(path)
-        for path in folder.rglob("*")
-        if path.is_file() and not path.name.startswith(".")
-    )
-
-
 def objects_below(address):
     """The objects below an address, sorted. Snakemake's own listing of S3 fails on a prefix."""
     from botocore.exceptions import BotoCoreError, ClientError
@@ -61,34 +53,52 @@ def objects_below(address):
     return [located(f"{bucket}/{key}") for key in sorted(keys) if key[-1] != "/"]
 
 
+def table(path, usual):
+    """A table of the data set: as the config names it or below the root, else the usual one there."""
+    if not path or not (
+        is_address(path) or Path(path).is_absolute() or Path(path).exists()
+    ):
+        return f"{BASE}/{path or usual}"
+    return path
+
+
 BASE = layout.PHANTOM if PHANTOM else DATA.root
 REMOTE = is_address(BASE)
 BASE = BASE.rstrip("/") if REMOTE else str(Path(BASE))
 # Of an address, the folder of its local copies.
 ROOT = Path(located(BASE))
-ANNOTATIONS = located(DATA.annotations or f"{BASE}/annotations.csv")
-CANDIDATES = [located(path) for path in DATA.candidates or [f"{BASE}/candidates.csv"]]
-TRUTH = [ANNOTATIONS, located(DATA.excluded)] if DATA.excluded else [ANNOTATIONS]
+TABLES = {
+    "data.annotations": [table(DATA.annotations, "annotations.csv")],
+    "data.candidates": [
+        table(path, "candidates.csv") for path in DATA.candidates or [""]
+    ],
+    "data.excluded": [table(DATA.excluded, "")] if DATA.excluded else [],
+}
+with_braces = [
+    path
+    for path in [BASE, *(each for paths in TABLES.values() for each in paths)]
+    if "{" in path
+]
+if with_braces:
+    raise WorkflowError(
+        f"{with_braces[0]}: Snakemake takes what stands in braces for a wildcard;"
+        " rename the folder, or name a symbolic link to it"
+    )
+ANNOTATIONS = located(TABLES["data.annotations"][0])
+CANDIDATES = [located(path) for path in TABLES["data.candidates"]]
+EXCLUDED = [located(path) for path in TABLES["data.excluded"]]
 
 if PHANTOM:
     FILES = phantom_files()
 elif REMOTE:
     FILES = {n: objects_below(f"{BASE}/subset{n}") for n in range(ALL_SUBSETS)}
 else:
-    FILES = {n: files_below(ROOT / f"subset{n}") for n in range(ALL_SUBSETS)}
+    FILES = {n: files_of_cts(ROOT / f"subset{n}") for n in range(ALL_SUBSETS)}
 SUBSETS = [n for n in FILES if FILES[n]]
 if REMOTE and CONFIG.cache.source == "none":
     raise WorkflowError(
         f"cache.source: none reads the CTs in training too, and {BASE} is not a folder: use cache"
     )
-
-
-def files_of_ct(path):
-    """The files of a CT outside the data set: itself, and the voxels beside an .mhd."""
-    if not path:
-        return []
-    voxels = [Path(path).with_suffix(kind) for kind in (".raw", ".zraw")]
-    return [path, *(str(each) for each in voxels if each.exists())]
 
 
 def missing_files():
@@ -99,11 +109,8 @@ def missing_files():
     """
     named = [("phantom.background", CONFIG.phantom.background)] if PHANTOM else []
     named += [(f"runs.{run}.init_weights", RUNS[run].init_weights) for run in RUNS]
-    named += [("data.excluded", DATA.excluded)]
-    if not PHANTOM:
-        named += [("data.annotations", DATA.annotations or f"{BASE}/annotations.csv")]
-        tables = DATA.candidates or [f"{BASE}/candidates.csv"]
-        named += [("data.candidates", path) for path in tables]
+    made = ["data.annotations", "data.candidates"] if PHANTOM else []
+    named += [(key, path) for key in TABLES if key not in made for path in TABLES[key]]
     return [
         f"{key}: {path}: no such file"
         for key, path in named
@@ -111,6 +118,10 @@ def missing_files():
     ]
 
 
+# Of a CT that the phantom is laid into.
+BACKGROUND = (
+    files_of_ct(Path(CONFIG.phantom.background)) if CONFIG.phantom.background else []
+)
 SUBSET_TABLES = expand(layout.SUBSET_TABLE, subset=SUBSETS)
 MISSING_FILES = missing_files()
 if not SUBSETS:
@@ -120,7 +131,15 @@ if not SUBSETS:
         f"data.root: {DATA.root or 'is empty'}: no folder subset0 to subset9 with files was found;"
         f" `snakemake {layout.DOWNLOAD}` with the same options downloads LUNA16 to a folder"
     ]
-    ANNOTATIONS, CANDIDATES, TRUTH, MISSING_FILES = [], [], [], []
+    ANNOTATIONS, CANDIDATES, EXCLUDED, MISSING_FILES = [], [], [], []
+
+
+# What crops are read from: the cache or the CTs.
+CROPS = (
+    expand(layout.CACHED_SUBSET, subset=SUBSETS)
+    if CONFIG.cache.source == "cache"
+    else [file for n in SUBSETS for file in FILES[n]]
+)
 
 
 def download_folder(wildcards):

@@ -1,13 +1,7 @@
 # Training: one job per run and fold, on a GPU where there is one.
 from luna.config.machine import LogSettings, MachineSettings
 
-# What crops are read from: the cache or the CTs.
-CROPS = (
-    expand(layout.CACHED_SUBSET, subset=SUBSETS)
-    if CONFIG.cache.source == "cache"
-    else [file for n in SUBSETS for file in FILES[n]]
-)
-DATA_OPTIONS = f"--crops {layout.CROPS} {options(CONFIG.cache, 'cache.')}"
+CROP_OPTIONS = options(CONFIG.cache, "cache.")
 
 # Given as resources, not as params: these change no result, so a change of them reruns nothing.
 MACHINE_OPTIONS = options(CONFIG.training, only=MachineSettings.model_fields)
@@ -34,20 +28,23 @@ rule train:
     resources:
         gpu=lambda wildcards: recipe_of(wildcards).gpus,
         machine=MACHINE_OPTIONS,
-        logs=f"--tensorboard={layout.TENSORBOARD} {LOG_OPTIONS}",
+        logs=LOG_OPTIONS,
     params:
         code=code("train"),
         launcher=lambda wildcards: launcher(recipe_of(wildcards).gpus),
-        data=DATA_OPTIONS,
+        crops=crops_folder,
+        crop_options=CROP_OPTIONS,
         split=options(CONFIG.split, "split.", only=["method", "stride"]),
         recipe=lambda wildcards: options(recipe_of(wildcards)),
         seed=CONFIG.seed,
-        state=layout.STATE,
+        state=state_folder,
+        tensorboard=tensorboard_folder,
     message:
         "Training {wildcards.run}, fold {wildcards.fold}"
     shell:
-        "$PYTHON {params.launcher} $SCRIPTS/train.py --run {wildcards.run} --fold {wildcards.fold}"
+        '"$PYTHON" {params.launcher} "$SCRIPTS/train.py" --run {wildcards.run} --fold {wildcards.fold}'
         " --seed {params.seed} {params.recipe} {params.split}"
-        " --series {input.series} --candidates {input.candidates} {params.data}"
-        " --model {output.model} --history {output.history} --state {params.state}"
-        " {resources.machine} {resources.logs} 2> {log}"
+        " --series {input.series:q} --candidates {input.candidates:q}"
+        " --crops {params.crops:q} {params.crop_options}"
+        " --model {output.model:q} --history {output.history:q} --state {params.state:q}"
+        " {resources.machine} --tensorboard={params.tensorboard:q} {resources.logs} 2> {log:q}"

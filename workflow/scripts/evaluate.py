@@ -21,7 +21,7 @@ def parser() -> argparse.ArgumentParser:
     parser = Parser(__doc__)
     parser.add_argument("--model", type=Path, required=True, help="model.pt of a training")
     parser.add_argument("--annotations", type=Path, required=True, help="the nodules")
-    parser.add_argument("--excluded", type=Path, help="findings that count neither way")
+    parser.add_argument("--excluded", type=Path, nargs="?", help="findings that count neither way")
     parser.add_argument("--predictions", type=Path, required=True, help="predictions.csv to write")
     parser.add_argument("--evaluation", type=Path, required=True, help="evaluation.json to write")
     add_section(parser, Scoring)

@@ -19,7 +19,7 @@ def parser() -> argparse.ArgumentParser:
     parser = Parser(__doc__)
     parser.add_argument("--folders", type=Path, nargs="+", required=True, help="one per run and fold")
     parser.add_argument("--annotations", type=Path, required=True, help="the nodules")
-    parser.add_argument("--excluded", type=Path, help="findings that count neither way")
+    parser.add_argument("--excluded", type=Path, nargs="?", help="findings that count neither way")
     parser.add_argument("--metrics", type=Path, required=True, help="metrics.csv to write")
     parser.add_argument("--summary", type=Path, required=True, help="summary.csv to write")
     parser.add_argument("--record", type=Path, required=True, help="summary.json to write")

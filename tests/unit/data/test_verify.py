@@ -15,7 +15,8 @@ from luna.data.luna16 import facts, subset_of
 from luna.data.problems import ADVICE, summary
 from luna.data.records import Verification
 from luna.data.verify import COLUMNS, verify_dataset, verify_subset
-from luna.imaging.ct import ct_checksum, find_cts, read_ct
+from luna.imaging.ct import ct_checksum, read_ct
+from luna.imaging.folders import find_cts
 
 Damage = Callable[[Path], None]
 

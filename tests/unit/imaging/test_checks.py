@@ -9,7 +9,8 @@ import pytest
 import SimpleITK as sitk
 
 from luna.imaging.checks import hu_problems
-from luna.imaging.ct import find_cts, read_ct
+from luna.imaging.ct import read_ct
+from luna.imaging.folders import find_cts
 from luna.imaging.problem import BadCtError
 
 from .images import chest_image, chest_voxels

@@ -8,7 +8,8 @@ import pytest
 import SimpleITK as sitk
 
 from luna.base.errors import UserError
-from luna.imaging.ct import ct_checksum, find_cts, read_ct, read_header, series_uid_of
+from luna.imaging.ct import ct_checksum, read_ct, read_header
+from luna.imaging.folders import find_cts, series_uid_of
 
 from .images import chest_voxels, write_dicom
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-WORKFLOW = Path(__file__).parents[2]
+WORKFLOW = Path(__file__).resolve().parents[2]
 
 NO_RESULT = "CHANGES_NO_RESULT"
 """A module that assigns this name, such as one of error messages, is left out of every digest."""

@@ -7,7 +7,7 @@ CHANGES_NO_RESULT = True
 
 PHANTOM = "results/phantom"
 SUBSET_TABLE = "results/verify/subset{subset}.csv"
-PROBLEMS = "results/verify/problems.txt"
+PROBLEMS = "verify/problems.txt"
 SERIES = "results/series.csv"
 VERIFICATION = "results/verification.json"
 CANDIDATES = "results/candidates.csv"

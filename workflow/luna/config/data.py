@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from luna.config.section import Section
+from luna.config.section import GivenPath, Section
 
 
 class DataSettings(Section):
@@ -13,7 +13,7 @@ class DataSettings(Section):
     source: Literal["phantom", "files"] = "phantom"
     """`phantom` makes a small data set; `files` uses the one at `root`."""
 
-    root: str = ""
+    root: GivenPath = ""
     """Folder or address (s3://bucket/folder) that holds subset0 to subset9 (only with source
     files). Nothing but a download writes there."""
 
@@ -28,13 +28,14 @@ class DataSettings(Section):
     )  # fmt: skip
     """Which of the records' files to download, as names or patterns."""
 
-    annotations: str = ""
-    """The table of nodules; empty means annotations.csv in `root`."""
+    annotations: GivenPath = ""
+    """The table of nodules; empty means annotations.csv in `root`. Paths of tables may be relative to
+    `root`; `~` and $VARIABLES are filled in."""
 
-    candidates: tuple[str, ...] = ()
+    candidates: tuple[GivenPath, ...] = ()
     """The tables of candidates, joined; empty means candidates.csv in `root`."""
 
-    excluded: str = ""
+    excluded: GivenPath = ""
     """The table of findings that count neither way in the scoring; empty for none."""
 
     expect: Literal["luna16", "any"] = "any"

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from luna.config.section import Section
+from luna.config.section import GivenPath, Section
 
 
 class PhantomSettings(Section):
@@ -22,5 +22,5 @@ class PhantomSettings(Section):
     candidates: Annotated[int, Field(ge=8, le=2000)] = 80
     """Mean number of candidate locations in a CT."""
 
-    background: str = ""
+    background: GivenPath = ""
     """A real CT to lay the nodules into, in place of drawn bodies; empty for none."""

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from luna.config.section import Section
+from luna.config.section import GivenPath, Section
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -100,7 +100,7 @@ class Recipe(Section):
 
     model: NetworkSettings = NetworkSettings()
 
-    init_weights: str = ""
+    init_weights: GivenPath = ""
     """A file of weights of this network to start from, such as published ones; empty for none."""
 
     threads: Annotated[int, Field(ge=1, le=256)] = 2

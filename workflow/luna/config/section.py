@@ -1,11 +1,25 @@
 """What all sections of the config share."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict
 from pydantic.fields import FieldInfo
+
+
+def _expanded(path: str) -> str:
+    path = os.path.expandvars(path)
+    if path.startswith("~"):
+        path = str(Path(path).expanduser())
+    # Programs would take it for an option.
+    return str(Path(path).absolute()) if path.startswith("-") else path
+
+
+GivenPath = Annotated[str, AfterValidator(_expanded)]
+"""A path of the config: `~` and $VARIABLES are filled in."""
 
 Value = str | int | float | bool | tuple[Any, ...]
 

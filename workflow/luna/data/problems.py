@@ -27,6 +27,7 @@ ADVICE = {
     "multi-frame": "convert it to single slices, for example with dcm2niix or emf2sf of dcm4che",
     "no-series": "check data.root: it must hold the folders subset0 to subset9",
     "not-hu": "slope, intercept, sign or byte order were lost: convert the series again",
+    "not-read": "it was left out; CTs are files or DICOM folders directly in subset0 to subset9",
     "origin": "the header's Offset must be three finite numbers in mm",
     "outside-ct": "the points are outside their CT: check the table and the header's Offset",
     "several-series": "put each series into a folder of its own",

@@ -14,7 +14,8 @@ from luna.data.records import CandidateCount, NoduleCount, SeriesCount, Verifica
 from luna.data.series import locate, outside_ct
 from luna.data.subsets import SUBSETS
 from luna.data.tables import lines_text, read_annotations, read_candidates
-from luna.imaging.ct import Ct, checked_header, find_cts, read_ct_and_header, series_uid_of
+from luna.imaging.ct import Ct, checked_header, read_ct_and_header
+from luna.imaging.folders import find_cts, not_read, series_uid_of, voxels_without_header
 from luna.imaging.header import CtHeader
 from luna.imaging.problem import BadCtError, Problem
 from luna.imaging.uids import is_valid_uid
@@ -25,7 +26,8 @@ class SeriesRow:
     """A row of series.csv. What could not be read is None.
 
     spacing, origin (mm, xyz) and direction (row by row) hold numbers separated by spaces. bytes: of
-    the uncompressed voxels. status: `ok` or `problem`; problem: each as [kind, where, text], in JSON.
+    the uncompressed voxels. status: `ok`, `problem`, or NOT_READ for what is no series; problem: each as
+    [kind, where, text], in JSON.
     note: what was changed or left out on reading.
     """
 
@@ -48,6 +50,8 @@ class SeriesRow:
     note: str | None = None
 
 
+NOT_READ = "not-read"
+
 COLUMNS = [field.name for field in fields(SeriesRow)]
 """Columns of series.csv."""
 
@@ -61,11 +65,12 @@ def verify_subset(root: Path, subset: int, mode: str) -> pd.DataFrame:
     folder = root / f"subset{subset}"
     cts = find_cts(folder)
     rows = [verify_series(path, subset, mode) for path in progress(cts, f"subset{subset}", len(cts))]
-    headed = {path.with_suffix("").name for path in cts}
-    for path in sorted(folder.glob("*raw")) if folder.is_dir() else []:
-        if path.suffix in (".raw", ".zraw") and path.stem not in headed:
-            orphan = Problem("missing-header", str(path), "voxels without an .mhd file of the same name")
-            rows.append(_row(path, path.stem, subset, None, [orphan]))
+    for path in voxels_without_header(folder):
+        orphan = Problem("missing-header", str(path), "voxels without an .mhd file of the same name")
+        rows.append(_row(path, path.stem, subset, None, [orphan]))
+    for problem in not_read(folder):
+        path = Path(problem.where)
+        rows.append(SeriesRow(path.name, subset, str(path), status=NOT_READ, problem=json.dumps([problem])))
     return pd.DataFrame([asdict(row) for row in rows], columns=COLUMNS)
 
 
@@ -99,7 +104,9 @@ def verify_dataset(
 
     Returns the usable series (COLUMNS) and what was found.
     """
-    problems = [Problem(*fields) for cell in series["problem"].dropna() for fields in json.loads(cell)]
+    is_series = series["status"] != NOT_READ
+    unread, series = _problems_in(series[~is_series]), series[is_series]
+    problems = _problems_in(series)
     problems += _across_subsets(series, expect)
     repeated = series.duplicated("seriesuid", keep=False)
     usable = series[(series["status"] == "ok") & ~repeated].reset_index(drop=True)
@@ -126,9 +133,13 @@ def verify_dataset(
             positive=int(candidates["class"][usable_candidates].sum()),
         ),
         problems=[problem for problem in problems if problem not in mild],
-        warnings=mild,
+        warnings=[*mild, *unread],
         notes=notes,
     )
+
+
+def _problems_in(series: pd.DataFrame) -> list[Problem]:
+    return [Problem(*fields) for cell in series["problem"].dropna() for fields in json.loads(cell)]
 
 
 def _row(

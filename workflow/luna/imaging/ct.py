@@ -1,4 +1,4 @@
-"""Find, read and check CTs."""
+"""Read and check CTs."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,15 +12,13 @@ from luna.base.arrays import HuArray
 from luna.base.digests import file_checksum
 from luna.imaging.checks import header_problems, hu_problems
 from luna.imaging.dicom import DicomSeries, dicom_voxels, read_dicom
+from luna.imaging.folders import FILE_SUFFIXES, series_uid_of
 from luna.imaging.geometry import Grid
 from luna.imaging.header import CtHeader
 from luna.imaging.itk import read_itk_header, read_itk_voxels
 from luna.imaging.metaimage import is_plain, read_metaimage_header, read_plain_voxels
 from luna.imaging.problem import BadCtError, Problem
 from luna.imaging.stored import file_problems, stream_problems
-
-FILE_SUFFIXES = (".mhd", ".mha", ".nii", ".nii.gz", ".nrrd")
-"""Files that are a CT on their own, also in capitals; a folder counts as a DICOM series."""
 
 AIR_HU = -1000
 
@@ -37,25 +35,6 @@ class Ct:
     grid: Grid
     checksum: str = ""
     notes: list[str] = field(default_factory=list)
-
-
-def series_uid_of(path: Path) -> str:
-    """The series uid in a CT's file (or DICOM folder) name."""
-    for suffix in sorted(FILE_SUFFIXES, key=len, reverse=True):
-        if path.name.lower().endswith(suffix):
-            return path.name[: -len(suffix)]
-    return path.name
-
-
-def find_cts(folder: Path) -> list[Path]:
-    """CTs in a subset folder, sorted by name: image files, and folders as DICOM series."""
-    if not folder.is_dir():
-        return []
-    return sorted(
-        path
-        for path in folder.iterdir()
-        if not path.name.startswith(".") and (path.name.lower().endswith(FILE_SUFFIXES) or path.is_dir())
-    )
 
 
 def read_header(path: Path) -> CtHeader:

@@ -56,6 +56,11 @@ class DicomSeries:
     notes: list[str]
 
 
+def is_slice_file(path: Path) -> bool:
+    """Whether a file of a series' folder is taken for a DICOM file, by its name."""
+    return not path.name.startswith(".") and path.suffix.lower() not in _NO_SLICES
+
+
 def read_dicom(folder: Path, voxels: bool) -> DicomSeries:
     """Read every file of a folder once. Raises BadCtError that lists all that is wrong.
 
@@ -104,7 +109,7 @@ def _read_files(folder: Path, voxels: bool) -> tuple[list[Slice], list[str], lis
 
     slices, sums, problems = [], [], []
     for path in sorted(folder.rglob("*")):
-        if not path.is_file() or path.name.startswith(".") or path.suffix.lower() in _NO_SLICES:
+        if not path.is_file() or not is_slice_file(path):
             continue
         try:
             if voxels:

@@ -1,0 +1,107 @@
+"""Which files of a folder belong to a CT."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from luna.imaging.dicom import is_slice_file
+from luna.imaging.problem import Problem
+
+FILE_SUFFIXES = (".mhd", ".mha", ".nii", ".nii.gz", ".nrrd")
+"""Files that are a CT on their own, also in capitals; a folder counts as a DICOM series."""
+
+_VOXEL_SUFFIXES = (".raw", ".zraw")
+_NOT_READ = {
+    ".dcm": "put the slices of a series into a folder of their own, named after its uid",
+    ".hdr": "convert Analyze or NIfTI pairs to one .nii.gz file",
+    ".img": "convert Analyze or NIfTI pairs to one .nii.gz file",
+    ".raw.gz": "unpack it",
+    ".zip": "unpack it",
+    ".gz": "unpack it",
+    ".tar": "unpack it",
+    ".rar": "unpack it",
+    ".7z": "unpack it",
+}
+_JUNK_FOLDERS = ("__MACOSX",)
+
+
+def series_uid_of(path: Path) -> str:
+    """The series uid in a CT's file (or DICOM folder) name."""
+    for suffix in sorted(FILE_SUFFIXES, key=len, reverse=True):
+        if path.name.lower().endswith(suffix):
+            return path.name[: -len(suffix)]
+    return path.name
+
+
+def find_cts(folder: Path) -> list[Path]:
+    """CTs in a subset folder, sorted by name: image files, and folders as DICOM series."""
+    return sorted(path for path in _entries(folder) if _is_ct_file(path) or _is_dicom_folder(path))
+
+
+def files_of_ct(path: Path) -> list[Path]:
+    """The files that a CT is read from: itself, the voxels beside an .mhd, or those of a DICOM series."""
+    if path.is_dir():
+        return sorted(file for file in path.rglob("*") if file.is_file() and is_slice_file(file))
+    if path.suffix.lower() != ".mhd":
+        return [path] if path.is_file() else []
+    beside = [path.with_suffix(kind) for name in _VOXEL_SUFFIXES for kind in (name, name.upper())]
+    return [file for file in (path, *beside) if file.is_file()]
+
+
+def files_of_cts(folder: Path) -> list[Path]:
+    """The files of all CTs of a subset folder, sorted; voxels that lack their header too."""
+    files = {file for path in find_cts(folder) for file in files_of_ct(path)}
+    files |= {path for path in _entries(folder) if path.suffix.lower() in _VOXEL_SUFFIXES and path.is_file()}
+    return sorted(files)
+
+
+def voxels_without_header(folder: Path) -> Iterator[Path]:
+    """Voxel files whose .mhd is not there."""
+    headed = {series_uid_of(path) for path in find_cts(folder)}
+    for path in _entries(folder):
+        if path.suffix.lower() in _VOXEL_SUFFIXES and path.stem not in headed:
+            yield path
+
+
+def not_read(folder: Path) -> Iterator[Problem]:
+    """What lies in a subset folder and looks like a CT or a part of one, but cannot be read as it is."""
+    for path in _entries(folder):
+        advice = [text for suffix, text in _NOT_READ.items() if path.name.lower().endswith(suffix)]
+        if advice and not _is_ct_file(path):
+            yield Problem("not-read", str(path), advice[0])
+        if path.is_dir() and not _is_dicom_folder(path) and path.name not in _JUNK_FOLDERS:
+            yield Problem("not-read", str(path), "move the CTs in it one level up, into the subset's folder")
+    if folder.is_dir():
+        for entry in sorted(folder.iterdir()):
+            if not _is_plain_name(entry.name):
+                shown = entry.name.encode(errors="backslashreplace").decode()
+                text = f"{shown!r} is not UTF-8 or holds braces: rename it"
+                yield Problem("not-read", str(folder), text)
+
+
+def _entries(folder: Path) -> list[Path]:
+    """What lies in a folder, without hidden files and names that no rule can name."""
+    if not folder.is_dir():
+        return []
+    return sorted(
+        path for path in folder.iterdir() if not path.name.startswith(".") and _is_plain_name(path.name)
+    )
+
+
+def _is_plain_name(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    # Snakemake takes what stands in braces for a wildcard.
+    return not ("{" in name and "}" in name)
+
+
+def _is_ct_file(path: Path) -> bool:
+    return path.name.lower().endswith(FILE_SUFFIXES) and not path.is_dir()
+
+
+def _is_dicom_folder(path: Path) -> bool:
+    """Whether a folder is one series: not one that holds CTs in other formats."""
+    if not path.is_dir() or path.name in _JUNK_FOLDERS:
+        return False
+    return not any(_is_ct_file(each) for each in path.iterdir())

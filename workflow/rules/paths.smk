@@ -1,0 +1,39 @@
+# Folders that programs are given follow from their rule's files, in which a module's prefix is.
+
+
+def beside(path, name):
+    """A file or folder in the folder of a file."""
+    return Path(path).parent / name
+
+
+def crops_folder(wildcards, input):
+    """Where the crop files are: beside the lists of what is cached."""
+    cached = CONFIG.cache.source == "cache"
+    return beside(input.crops[0], "crops") if cached else layout.CROPS
+
+
+def state_folder(wildcards, output):
+    """Where a training keeps its checkpoints: beside its model."""
+    return beside(output.model, "state")
+
+
+def tensorboard_folder(wildcards, output):
+    """Where a training's logs go: in the folder that holds the folder of the runs."""
+    return Path(output.model).parents[3] / Path(layout.TENSORBOARD).name
+
+
+def run_folders(wildcards, input):
+    """The folders of all runs and folds, in order."""
+    return list(dict.fromkeys(Path(path).parent for path in input.runs))
+
+
+def benchmark_files(wildcards, output):
+    """Snakemake's benchmark files of this config's jobs; the folder may hold those of other runs."""
+    folder = beside(output.page, Path(layout.BENCHMARK).parent.name)
+    return [folder / Path(layout.BENCHMARK.format(job)).name for job in JOBS]
+
+
+def data_root(wildcards, input):
+    """The folder with subset0 to subset9: so many levels above a subset's files as in the list of them."""
+    first = Path(FILES[int(wildcards.subset)][0])
+    return Path(input[0]).parents[len(first.relative_to(ROOT).parts) - 1]
