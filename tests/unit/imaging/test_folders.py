@@ -1,0 +1,87 @@
+"""What lies in a data folder: only files that belong to a CT count; the rest is named once or does no harm."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+import SimpleITK as sitk
+
+from luna.data.verify import verify_dataset, verify_subset
+from luna.imaging.folders import files_of_cts, find_cts, not_read
+
+from .images import chest_image, write_dicom
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A subset with a CT in each of three forms."""
+    folder = tmp_path / "subset0"
+    folder.mkdir()
+    sitk.WriteImage(chest_image(), str(folder / "1.1.mhd"))
+    sitk.WriteImage(chest_image(), str(folder / "1.2.nii.gz"))
+    write_dicom(chest_image(), folder / "1.2.3")
+    return folder
+
+
+def test_files_that_belong_to_no_ct(folder: Path) -> None:
+    before, cts = files_of_cts(folder), find_cts(folder)
+    assert len(cts) == 3
+    assert len(before) == 2 + 1 + 10
+    (folder / ".DS_Store").write_bytes(b"\0")
+    (folder / "note.txt").write_text("seen by Anna")
+    (folder / "1.2.3" / "Thumbs.txt").write_text("x")
+    (folder / "__MACOSX").mkdir()
+    (folder / "__MACOSX" / "._1.1.mhd").write_bytes(b"\0")
+    (folder / "dangling.txt").symlink_to("nowhere")
+    assert files_of_cts(folder) == before
+    assert find_cts(folder) == cts
+    assert list(not_read(folder)) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("loose.dcm", "a folder of their own"), ("a.hdr", "convert"), ("a.img", "convert"),
+        ("1.9.raw.gz", "unpack"), ("subset0.zip", "unpack"), ("deep/1.9.mhd", "one level up"),
+        ("{run}.mhd", "braces"), (os.fsdecode(b"M\xfcller.mhd"), "not UTF-8"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_read_is_named(folder: Path, name: str, advice: str) -> None:
+    before = files_of_cts(folder)
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_bytes(b"\0")
+    assert files_of_cts(folder) == before
+    table = verify_subset(folder.parent, 0, "header")
+    (folder.parent / "annotations.csv").write_text("seriesuid,coordX,coordY,coordZ,diameter_mm\n")
+    (folder.parent / "candidates.csv").write_text("seriesuid,coordX,coordY,coordZ,class\n")
+    tables = folder.parent / "annotations.csv", [folder.parent / "candidates.csv"]
+    usable, report = verify_dataset(table, *tables)
+    assert len(usable) == report.series.found == 3
+    assert report.problems == []
+    assert [problem.kind for problem in report.warnings] == ["not-read"]
+    assert advice in report.warnings[0].text
+
+
+def test_a_dangling_link_is_a_problem_of_its_series(folder: Path) -> None:
+    raw = folder / "1.1.raw"
+    raw.unlink()
+    raw.symlink_to("nowhere")
+    assert len(files_of_cts(folder)) == 12
+    table = verify_subset(folder.parent, 0, "header").set_index("seriesuid")
+    assert table["status"].to_dict() == {"1.1": "problem", "1.2": "ok", "1.2.3": "ok"}
+    assert "missing-voxels" in table["problem"]["1.1"]
+
+
+def test_voxels_without_a_header_are_a_problem(folder: Path) -> None:
+    shutil.move(folder / "1.1.mhd", folder / ".hidden")
+    assert folder / "1.1.raw" in files_of_cts(folder)
+    table = verify_subset(folder.parent, 0, "header").set_index("seriesuid")
+    assert "missing-header" in table["problem"]["1.1"]
+
+
+def test_a_folder_named_otherwise_than_its_series(folder: Path) -> None:
+    (folder / "1.2.3").rename(folder / "1.2.4")
+    for mode in ("header", "full"):
+        table = verify_subset(folder.parent, 0, mode).set_index("seriesuid")
+        assert "its SeriesInstanceUID is 1.2.3" in table["problem"]["1.2.4"]
