@@ -229,3 +229,20 @@ def test_more_gpus_than_snakemake_may_use(workflow: Workflow) -> None:
     failed = workflow.run("--dry-run", check=False)
     assert failed.returncode != 0
     assert "runs.second.gpus is 4, but Snakemake may use 1" in failed.stdout + failed.stderr
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"folds": [0, 5, 7]}, ["fold 5 tests on subset 5", "fold 7 tests on subset 7", "phantom.series"]),
+        ({"phantom": {"series": 2}}, ["three subsets are needed"]),
+    ],
+)
+def test_folds_that_cannot_be_trained(workflow: Workflow, values: dict[str, Any], words: list[str]) -> None:
+    """All are named when the workflow is planned, not after hours of work."""
+    update_config(workflow.config, values)
+    failed = workflow.run("--dry-run", check=False)
+    assert failed.returncode != 0
+    for word in words:
+        assert word in failed.stdout + failed.stderr
+    assert "Traceback" not in failed.stdout + failed.stderr

@@ -1,5 +1,6 @@
 # The data that the workflow starts from: the phantom's, a folder's, or those in an S3 bucket.
 from luna.config.data import DataSettings
+from luna.data.folds import fold_subsets
 from luna.data.subsets import SUBSETS as ALL_SUBSETS
 from luna.imaging.folders import files_of_ct, files_of_cts
 from luna.phantom.uids import phantom_series_uid
@@ -118,6 +119,24 @@ def missing_files():
     ]
 
 
+def fold_problems():
+    """What keeps a fold from being trained with the subsets that there are."""
+    problems = []
+    for fold in FOLDS if CONFIG.split.method == "subset" else []:
+        try:
+            fold_subsets(fold, SUBSETS)
+        except UserError as error:
+            problems.append(str(error))
+    return list(dict.fromkeys(problems))
+
+
+if SUBSETS and fold_problems():
+    more = (
+        f"; the phantom has {CONFIG.phantom.series} series, see phantom.series"
+        if PHANTOM
+        else ""
+    )
+    raise WorkflowError("\n".join(fold_problems()) + more)
 # Of a CT that the phantom is laid into.
 BACKGROUND = (
     files_of_ct(Path(CONFIG.phantom.background)) if CONFIG.phantom.background else []

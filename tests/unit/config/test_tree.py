@@ -1,5 +1,7 @@
 """The config: defaults, recipes, and every mistake named at once."""
 
+from datetime import date
+
 import pytest
 import yaml
 from snakemake.utils import update_config
@@ -50,6 +52,12 @@ def test_the_config_given_is_not_changed() -> None:
         ({"runs": {}}, ["runs"]),
         ({}, ["runs: this key is missing"]),
         ({"runs": {"a/b": {}}}, ["runs.a/b: 'a/b' is not a name"]),
+        ({"runs": {1: {}}}, ["runs.1: YAML reads the name 1 as a number: put it in quotes"]),
+        ({"runs": {False: {}}}, ["YAML reads the name False as a truth value: put it in quotes"]),
+        ({"runs": {date(2024, 6, 1): {}}}, ["YAML reads the name 2024-06-01 as a date"]),
+        ({"runs": {"a": {}}, 3: {}}, ["3: YAML reads the name 3 as a number"]),
+        ({"runs": {"a": {}}, "cache": {"clip": [400, -1000]}}, ["cache.clip: [400, -1000] is not a range"]),
+        ({"runs": {"a": {}}, "cache": {"clip": [0, 0]}}, ["cache.clip: [0, 0] is not a range"]),
         ({"runs": {"a": 3}}, ["runs.a: 3 is not allowed"]),
         ({"runs": {"a": {}}, "cache": {"codec": "zip"}}, ["cache.codec: 'zip'", "`lz4`, `none`"]),
         ({"runs": {"a": {}}, "cache": {"crop": [32, 48]}}, ["cache.crop: [32, 48]", "3 of integer"]),

@@ -1,4 +1,4 @@
-"""Tables of candidates: a place that is listed twice is named with both its lines."""
+"""Tables of points: what is wrong is named with its lines."""
 
 import logging
 from pathlib import Path
@@ -8,7 +8,13 @@ import pytest
 
 from luna.base.errors import UserError
 from luna.base.files import write_csv
-from luna.data.tables import read_annotations, read_candidates, read_stage_table, rows_of
+from luna.data.tables import (
+    ANNOTATION_COLUMNS,
+    read_annotations,
+    read_candidates,
+    read_stage_table,
+    rows_of,
+)
 
 HEADER = "seriesuid,coordX,coordY,coordZ,class\n"
 
@@ -59,3 +65,28 @@ def test_a_run_s_name_stays_text(tmp_path: Path, run: str) -> None:
     assert table["run"].tolist() == [run]
     assert table["seriesuid"].tolist() == ["1.20"]
     assert table["f1"].isna().all()
+
+
+NODULES = ",".join(ANNOTATION_COLUMNS)
+
+
+@pytest.mark.parametrize(
+    ("lines", "good", "problem"),
+    [
+        ([NODULES, "1.2,1,2,3,5,", "1.2,2,2,3,5,"], 2, ""),
+        ([NODULES + ",", "1.2,1,2,3,5,", "1.2,2,2,3,5"], 2, ""),
+        ([NODULES, "1.2,1,2,3,5,9", "1.2,2,2,3,5,9"], 0, "more fields than the header (lines 2, 3)"),
+        ([NODULES, "1.2,1,2,3,5,8,9", "1.2,2,2,3,5"], 1, "more fields than the header (line 2)"),
+        ([NODULES, "1.2,1,2,3,5", "", "1.2,2,2,3"], 1, "missing, not a number or not finite (line 4)"),
+        ([NODULES, '"1.2\n",1,2,3,5', "1.2,2,2,3,nan"], 1, "not finite (line 4)"),
+        ([NODULES], 0, ""),
+    ],
+)
+def test_fields_too_many_and_too_few(tmp_path: Path, lines: list[str], good: int, problem: str) -> None:
+    """None moves the others to another column; lines are those of the file."""
+    (tmp_path / "a.csv").write_text("\n".join(lines) + "\n")
+    table, problems = read_annotations(tmp_path / "a.csv")
+    assert len(table) == good
+    assert set(table["seriesuid"]) <= {"1.2"}
+    assert set(table["diameter_mm"]) <= {5}
+    assert [problem in each for each in problems] == [True] * bool(problem)

@@ -1,4 +1,4 @@
-"""What lies in a data folder: only files that belong to a CT count; the rest is named once or does no harm."""
+"""What lies in a data folder: only files that belong to a CT count; the rest is named once or harmless."""
 
 import os
 import shutil

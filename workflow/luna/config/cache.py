@@ -3,7 +3,7 @@
 import math
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from luna.config.section import Section
 
@@ -26,6 +26,13 @@ class CropSettings(Section):
 
     codec: Literal["lz4", "none"] = "lz4"
     """`lz4` takes the least space; `none` is for the fastest disks."""
+
+    @field_validator("clip")
+    @classmethod
+    def _ascending(cls, clip: tuple[int, int]) -> tuple[int, int]:
+        if clip[0] >= clip[1]:
+            raise ValueError("is not a range: the first value must be below the second")
+        return clip
 
     @property
     def block(self) -> tuple[int, int, int]:

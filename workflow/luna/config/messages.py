@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Callable
+from datetime import date, datetime
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -9,6 +10,13 @@ from pydantic import BaseModel, ValidationError
 from luna.config.reference import allowed_values, keys_of, schema_at
 
 CHANGES_NO_RESULT = True
+_KINDS: dict[type, str] = {
+    int: "a number",
+    float: "a number",
+    bool: "a truth value",
+    date: "a date",
+    datetime: "a date",
+}
 Place = tuple[int | str, ...]
 
 
@@ -47,6 +55,8 @@ def _what_is_wrong(problem: Any, place: Place, schema: dict[str, Any]) -> str:
         return _unknown_key(str(place[-1]), keys_of(schema_at(place[:-1], schema), schema))
     if kind == "missing" and value != [] and not isinstance(value, list | tuple):
         return "this key is missing"
+    if kind == "invalid_key" or (place and place[-1] == "[key]" and not isinstance(value, str)):
+        return f"YAML reads the name {value} as {_KINDS.get(type(value), 'something else')}: put it in quotes"
     if place and place[-1] == "[key]":
         return f"{value!r} is not a name; allowed: letters, digits, _ and -, a letter or digit first"
     if kind == "value_error":

@@ -37,11 +37,11 @@ def fold_subsets(fold: int, present: Sequence[int]) -> FoldSubsets:
     present = sorted(set(present))
     if fold not in present:
         raise UserError(
-            f"fold {fold} tests on subset {fold}, which has no usable series; set `folds` to one of {present}"
+            f"fold {fold} tests on subset {fold}, which has no series; set `folds` to some of {present}"
         )
     if len(present) < 3:
         raise UserError(
-            f"three subsets are needed, to train, choose and test; usable series are in {present} only"
+            f"three subsets are needed, to train, choose and test; there are series in {present} only"
         )
     val = min((other for other in present if other != fold), key=lambda other: (other - fold) % SUBSETS)
     return FoldSubsets([n for n in present if n not in (fold, val)], val, fold)

@@ -1,7 +1,9 @@
 """Read tables of points: annotations and candidates."""
 
+import csv
 import logging
 from collections.abc import Sequence
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -22,40 +24,54 @@ def read_table(
 ) -> tuple[pd.DataFrame, list[str]]:
     """Read a table with a `seriesuid` column and number columns; return its good rows and problems.
 
-    Quoted fields, CRLF, a byte-order mark and blank lines are fine. Each problem names file, kind
-    and lines. The frame keeps file order and its index is the line number in the file. A file that
-    is not such a table at all yields an empty frame and one problem. Repeated rows are a
-    problem and kept once, unless they `may_repeat`.
+    Quoted fields, CRLF, a byte-order mark, blank lines and empty fields at the end are fine. Each
+    problem names file, kind and lines. The frame keeps file order and its index is the line number in the
+    file. A file that is not such a table at all yields an empty frame and one problem. Repeated rows are
+    a problem and kept once, unless they `may_repeat`.
     """
     empty = pd.DataFrame({name: pd.Series(dtype=str if name == "seriesuid" else float) for name in columns})
     try:
-        table = pd.read_csv(
-            path, dtype={"seriesuid": str}, encoding="utf-8-sig", skip_blank_lines=False,
-            skipinitialspace=True, low_memory=False,
-        )  # fmt: skip
+        names, rows, lines = _fields(path)
     except FileNotFoundError:
         return empty, [f"{path}: no such file"]
     except OSError as error:
         return empty, [f"{path}: cannot be read ({error.strerror})"]
-    except pd.errors.EmptyDataError:
+    except (ValueError, csv.Error) as error:
+        return empty, [f"{path}: not a CSV table ({error})"]
+    if not names:
         return empty, [f"{path}: the file is empty"]
-    except (ValueError, pd.errors.ParserError) as error:
-        return empty, [f"{path}: not a CSV table ({' '.join(str(error).split())})"]
-    missing = [name for name in columns if name not in table.columns]
+    missing = [name for name in columns if name not in names]
     if missing:
-        found = ", ".join(map(str, table.columns))
-        return empty, [f"{path}: column {', '.join(missing)} is missing (the file has: {found})"]
-    table = table[list(columns)]
-    table.index = table.index + 2
-    return _good_rows(path, table.dropna(how="all"), may_repeat)
+        return empty, [f"{path}: column {', '.join(missing)} is missing (the file has: {', '.join(names)})"]
+    by_column = list(zip_longest(*rows, fillvalue=""))
+    by_column += [("",) * len(rows)] * (len(names) - len(by_column))
+    table = pd.DataFrame({name: by_column[names.index(name)] for name in columns}, lines, dtype=str)
+    surplus = pd.Series([any(row[len(names) :]) for row in rows], lines, dtype=bool)
+    return _good_rows(path, table, surplus, may_repeat)
 
 
-def _good_rows(path: Path, table: pd.DataFrame, may_repeat: bool) -> tuple[pd.DataFrame, list[str]]:
+def _fields(path: Path) -> tuple[list[str], list[list[str]], list[int]]:
+    """The names of the columns, the fields of every row that is not blank, and the line it starts on."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.reader(file, skipinitialspace=True)
+        names = [name.strip() for name in next(reader, [])]
+        rows, lines, before = [], [], reader.line_num
+        for row in reader:
+            if any(row):
+                rows.append(row)
+                lines.append(before + 1)
+            before = reader.line_num
+    return names, rows, lines
+
+
+def _good_rows(
+    path: Path, table: pd.DataFrame, surplus: pd.Series, may_repeat: bool
+) -> tuple[pd.DataFrame, list[str]]:
     numbers = table.columns.drop("seriesuid")
     table = table.assign(**{name: pd.to_numeric(table[name], errors="coerce") for name in numbers})
     uid = table["seriesuid"].str.strip()
     finite = pd.Series(np.isfinite(table[numbers].to_numpy(dtype=float)).all(axis=1), table.index)
-    no_uid = uid.isna() | (uid == "")
+    no_uid = uid == ""
     repeated = table.duplicated(keep="first") & finite & ~no_uid & (not may_repeat)
     bad_class = pd.Series(False, table.index)
     if "class" in table:
@@ -63,6 +79,7 @@ def _good_rows(path: Path, table: pd.DataFrame, may_repeat: bool) -> tuple[pd.Da
     problems = [
         f"{path}: {text} ({lines_text(table.index[rows])})"
         for text, rows in (
+            ("rows with more fields than the header", surplus),
             ("rows with a number that is missing, not a number or not finite", ~finite),
             ("rows without a seriesuid", no_uid),
             ("rows whose class is neither 0 nor 1", bad_class),
@@ -70,7 +87,8 @@ def _good_rows(path: Path, table: pd.DataFrame, may_repeat: bool) -> tuple[pd.Da
         )
         if rows.any()
     ]
-    return table.assign(seriesuid=uid)[finite & ~no_uid & ~bad_class & ~repeated], problems
+    good = finite & ~no_uid & ~bad_class & ~repeated & ~surplus
+    return table.assign(seriesuid=uid)[good], problems
 
 
 def lines_text(lines: Sequence[int] | pd.Index) -> str:
