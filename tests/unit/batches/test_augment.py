@@ -101,3 +101,22 @@ def test_draws_depend_on_seed_stream_and_epoch_only() -> None:
     assert np.array_equal(drawn, uniform(9, 3, 1, "flip", 2)[:5])
     for other in (uniform(5, 3, 1, "flip", 3), uniform(5, 3, 2, "flip", 2), uniform(5, 3, 1, "shift", 2)):
         assert not np.array_equal(drawn, other)
+
+
+def test_motions_are_drawn_evenly_within_their_amounts() -> None:
+    """Mirrored with the probability given; the rest between both limits, around no change."""
+    amounts = Augmentation(flip=0.3, shift=2, scale=0.1, rotate=30)
+    epoch = Epoch(1, np.zeros(4000, dtype=np.int64), Recipe(batch_size=4000), 0, ALONE)
+    augment = Augmenter(amounts, CROP, 0, epoch, torch.device("cpu"))
+    drawn = augment._motion(Position(0, slice(0, 4000), slice(0, 4000)))
+    assert sorted(drawn.flip.unique().tolist()) == [-1, 1]
+    assert (drawn.flip == -1).float().mean(0).tolist() == pytest.approx([0.3] * 3, abs=0.03)
+    assert len(drawn.flip.unique(dim=0)) == 8, "every axis on its own"
+    assert drawn.shift.shape == (4000, 3)
+    assert len(drawn.shift[0].unique()) == 3
+    for values, middle, reach in (
+        (drawn.shift, 0, 2), (drawn.scale, 1, 0.1), (drawn.angle, 0, np.radians(30)),
+    ):  # fmt: skip
+        assert float(values.mean()) == pytest.approx(middle, abs=0.05 * reach)
+        assert float(values.min()) == pytest.approx(middle - reach, abs=0.01 * reach)
+        assert float(values.max()) == pytest.approx(middle + reach, abs=0.01 * reach)

@@ -6,8 +6,10 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from luna.batches.epoch import epoch_order
+from luna.batches.epoch import Epoch, epoch_order
 from luna.batches.loaders import batches_of
+from luna.config.recipe import Recipe
+from luna.runtime.team import Team
 
 
 @settings(max_examples=100, deadline=None)
@@ -37,3 +39,19 @@ def test_every_batch_of_a_balanced_epoch_has_the_ratio() -> None:
 def test_epochs_differ() -> None:
     labels = np.zeros(50, dtype=np.int64)
     assert (epoch_order(labels, 0, 1) != epoch_order(labels, 0, 2)).any()
+
+
+def test_a_balanced_epoch_begins_as_it_goes_on() -> None:
+    """Its share of nodules is right from the start to within half a sample."""
+    labels = (np.arange(300) < 30).astype(np.int64)
+    for balance in (1, 2, 3):
+        nodules = np.cumsum(labels[epoch_order(labels, 0, 1, balance, 200)])
+        expected = np.arange(1, 201) / (1 + balance)
+        assert np.abs(nodules - expected).max() <= 0.5
+
+
+def test_the_last_batch_has_a_sample_for_every_process() -> None:
+    recipe = Recipe(batch_size=4, gpus=2)
+    for samples, sizes in ((17, [8, 9]), (18, [8, 8, 2]), (16, [8, 8]), (1, [1])):
+        epoch = Epoch(1, np.zeros(samples, dtype=np.int64), recipe, 0, Team(0, 2))
+        assert [len(batch) for batch in epoch.batches] == sizes

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from luna.config.evaluation import Scoring
-from luna.scoring.assess import Truth, assess, calibration, calibration_error, match
+from luna.scoring.assess import Truth, assess, calibration, calibration_error, compare_cpm, match
+from luna.scoring.froc import Matches
 from luna.scoring.records import Assessment
 
 
@@ -55,7 +56,15 @@ def test_one_class_is_explained(labels: list[int]) -> None:
     nodules = annotations(("a", 0, 5)) if labels[0] else annotations()
     result = assessed(table, Truth(["a"], nodules), [0.5, 0.5])
     assert result.metrics["auc"] is None
-    assert result.why_undefined
+    expected = (
+        ["every candidate is a nodule: AUC is not defined"]
+        if labels[0]
+        else [
+            "no candidate is a nodule: recall, AUC and average precision are not defined",
+            "the series hold no nodule: sensitivity, FROC and CPM are not defined",
+        ]
+    )
+    assert result.why_undefined == expected
     json.dumps(result.model_dump(mode="json"), allow_nan=False)
 
 
@@ -81,3 +90,66 @@ def test_each_prediction_has_the_threshold_of_its_fold() -> None:
     )  # fmt: skip
     chosen = assessed(table, Truth(["a"], annotations(("a", 0, 5))), [0.4, 0.6]).at_threshold["chosen"]
     assert (chosen.true_positives, chosen.true_negatives) == (1, 1)
+
+
+def test_size_bands_begin_at_their_lower_bound() -> None:
+    """And their sensitivity is the share of the nodules found."""
+    sizes = [3.0, 6, 9.9, 10, 19, 20, 40]
+    found = [True, True, False, True, True, False, True]
+    table = pd.DataFrame(
+        {"seriesuid": "a", "coordX": [100.0 * number for number in range(7)], "coordY": 0.0, "coordZ": 0.0,
+         "probability": 0.9, "class": 1, "diameter_mm": sizes, "id": range(7)}
+    )[found]  # fmt: skip
+    nodules = annotations(*(("a", 100.0 * number, size) for number, size in enumerate(sizes)))
+    bands = assessed(table, Truth(["a"], nodules), [0.5] * 5).by_size
+    assert [(band.nodules, band.found, band.sensitivity) for band in bands] == [
+        (1, 1, 1.0), (2, 1, 0.5), (2, 2, 1.0), (2, 1, 0.5),
+    ]  # fmt: skip
+    assert bands[0].band == "under 6 mm"
+
+
+def scored(*scores: float) -> Matches:
+    """Two scans with a nodule each, found with these scores, and false positives at 0.5."""
+    return Matches(
+        2,
+        np.array(scores),
+        np.array([0, 1]),
+        np.array([5.0, 5]),
+        np.full(40, 0.5),
+        np.arange(40) % 2,
+        0,
+        0,
+        0,
+    )
+
+
+def test_two_runs_compared() -> None:
+    """The share of resamples that the first wins; a tie is half a win."""
+    scoring = Scoring(bootstrap=200, seed=0)
+    good, half, bad = scored(0.9, 0.8), scored(0.9, 0.1), scored(0.1, 0.2)
+    assert compare_cpm(("a", good), ("b", bad), scoring).won == 1
+    assert compare_cpm(("a", bad), ("b", good), scoring).won == 0
+    assert compare_cpm(("a", good), ("b", good), scoring).won == 0.5
+    against_half = compare_cpm(("a", good), ("b", half), scoring)
+    # They tie where the scan is drawn twice in which both find the nodule: a quarter of the resamples.
+    assert against_half.won == pytest.approx(0.875, abs=0.05)
+    assert against_half.difference == pytest.approx(0.5)
+    without = Matches(2, np.empty(0), np.empty(0, int), np.empty(0), np.array([0.5]), np.array([0]), 0, 0, 0)
+    assert compare_cpm(("a", without), ("b", good), scoring).won is None
+
+
+def test_the_interval_of_the_brier_score() -> None:
+    """It lies around the score itself, the mean squared distance of probability and label."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, 300)
+    table = pd.DataFrame(
+        {"seriesuid": [f"s{number % 30}" for number in range(300)], "coordX": 0.0, "coordY": 0.0,
+         "coordZ": 0.0, "probability": np.clip(labels * 0.6 + 0.2 + rng.normal(0, 0.1, 300), 0, 1),
+         "class": labels, "diameter_mm": 0.0, "id": range(300)}
+    )  # fmt: skip
+    uids = [f"s{number}" for number in range(30)]
+    result = assessed(table, Truth(uids, annotations(("s0", 0, 5))), [0.5] * 300)
+    lower, upper = result.intervals["brier"]
+    assert lower is not None
+    assert upper is not None
+    assert 0.03 < lower <= result.brier <= upper < 0.07

@@ -219,3 +219,18 @@ def test_the_drawn_curve_is_that_of_the_score() -> None:
     assert at_rates == pytest.approx([result.sensitivity[f"{rate:g}"] for rate in RATES])
     assert band.lower[30] == pytest.approx(result.sensitivity_lower["1"])
     assert band.upper[60] == pytest.approx(result.sensitivity_upper["8"])
+
+
+def test_the_challenge_s_rates() -> None:
+    assert RATES == (1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 8)
+
+
+def test_the_curve_counts_false_positives_per_scan() -> None:
+    """Two scans and three nodules, of which two are found; false positives at 0.7, 0.5 and 0.5."""
+    matches = Matches(
+        2, np.array([0.9, 0.6, np.nan]), np.array([0, 1, 1]), np.array([5.0, 6, 7]),
+        np.array([0.7, 0.5, 0.5]), np.array([0, 0, 1]), 0, 0, 0,
+    )  # fmt: skip
+    false, found = Froc(matches).curve()
+    points = list(zip(false.tolist(), found.tolist(), strict=True))
+    assert points == [(0, 0), (0, 1 / 3), (0.5, 1 / 3), (0.5, 2 / 3), (1.5, 2 / 3)]

@@ -68,3 +68,5 @@ def test_better() -> None:
     assert is_better(0.6, 0.5, "auc")
     assert not is_better(0.6, 0.5, "loss/all")
     assert not is_better(None, 0.5, "auc")
+    for name in ("auc", "loss/all"):
+        assert not is_better(0.5, 0.5, name), "the earlier epoch stays the best"

@@ -27,6 +27,7 @@ from luna.config.split import SplitSettings
 from luna.crops.sources import CachedCrops
 from luna.data.folds import split_rows
 from luna.model.file import ModelFile, load_tensors
+from luna.runtime.device import uses_bf16
 from luna.scoring.metrics import NAMES
 from luna.training import loop
 from luna.training.checkpoints import Checkpoints
@@ -41,6 +42,9 @@ RECIPE: dict[str, Any] = {
     "schedule": "onecycle", "model": {"channels": [2, 4]},
     "augmentation": {"flip": 0.5, "shift": 1, "scale": 0.05, "rotate": 20, "noise": 10},
 }  # fmt: skip
+
+
+OTHER_PRECISION = "fp32" if uses_bf16(torch.device("cpu"), "auto") else "bf16"
 
 
 def recipe_with(**changes: Any) -> Recipe:
@@ -327,14 +331,31 @@ def test_early_stopping(prepared: Prepared, tmp_path: Path) -> None:
     [
         {"optimizer": "sgd", "schedule": "constant"}, {"schedule": "cosine", "weight_decay": 0.01},
         {"gradient_clip": 0.1}, {"positive_weight": 20, "balance": 0}, {"focal_gamma": 2},
-        {"select": "auc"}, {"precision": "bf16"}, {"model": {"name": "residual", "channels": [2, 4]}},
+        {"select": "auc"}, {"precision": OTHER_PRECISION}, {"model": {"name": "residual", "channels": [2, 4]}},
     ],
     ids=str,
 )  # fmt: skip
 def test_recipes(prepared: Prepared, undisturbed: Path, tmp_path: Path, recipe: dict[str, Any]) -> None:
     history = run(prepared, job(tmp_path, recipe))
     assert np.isfinite(history["loss/all"]).all()
-    assert results(tmp_path) != results(undisturbed), "the key has an effect"
+    changed, before = (ModelFile.load(folder / "model.pt").weights for folder in (tmp_path, undisturbed))
+    differ = changed.keys() != before.keys() or any(
+        not torch.equal(changed[name], before[name]) for name in before
+    )
+    assert differ or recipe == {"select": "auc"}, "the key has no effect on the weights"
+
+
+@pytest.mark.parametrize(
+    ("schedule", "last"), [("constant", 0.01), ("cosine", 0.0), ("onecycle", 0.01 / 25 / 1e4)]
+)
+def test_a_schedule_ends_where_it_should(
+    prepared: Prepared, tmp_path: Path, schedule: str, last: float
+) -> None:
+    """After the last step of the last epoch, by the checkpoint."""
+    run(prepared, job(tmp_path, {"schedule": schedule, "learning_rate": 0.01}))
+    state = load_tensors(tmp_path / "state" / "checkpoint.pt")["state"]
+    assert state["schedule"]["last_epoch"] == 2 * 8
+    assert state["optimizer"]["param_groups"][0]["lr"] == pytest.approx(last, abs=1e-9)
 
 
 def test_bf16_learns_like_fp32(prepared: Prepared, tmp_path: Path) -> None:
