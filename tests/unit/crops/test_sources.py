@@ -65,3 +65,19 @@ def test_a_missing_file_is_named(damaged: Prepared) -> None:
     first_file(damaged).unlink()
     with pytest.raises(UserError, match="is missing"):
         read_all(damaged)
+
+
+@pytest.mark.parametrize("cached", [True, False])
+def test_a_digest_covers_its_rows_and_no_others(prepared: Prepared, cached: bool) -> None:
+    def digest_of(rows: list[int], candidates: pd.DataFrame = prepared.candidates) -> str:
+        if cached:
+            return CachedCrops(prepared.candidates, prepared.crops, SMALL_CROP).digest_of(np.array(rows))
+        return DirectCrops(candidates, prepared.series, SMALL_CROP).digest_of(np.array(rows))
+
+    some = [0, 1, 30, 90]
+    others = [[1, 0, 30, 90], [0, 1, 30], [0, 1, 31, 90], [0, 1, 30, 91]]
+    assert digest_of(some) == digest_of(some)
+    assert len({digest_of(rows) for rows in [some, *others]}) == 5
+    moved = prepared.candidates.copy()
+    moved.loc[100, "row"] += 1
+    assert digest_of(some, moved) == digest_of(some)

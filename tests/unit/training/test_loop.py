@@ -331,7 +331,8 @@ def test_early_stopping(prepared: Prepared, tmp_path: Path) -> None:
     [
         {"optimizer": "sgd", "schedule": "constant"}, {"schedule": "cosine", "weight_decay": 0.01},
         {"gradient_clip": 0.1}, {"positive_weight": 20, "balance": 0}, {"focal_gamma": 2},
-        {"select": "auc"}, {"precision": OTHER_PRECISION}, {"model": {"name": "residual", "channels": [2, 4]}},
+        {"select": "auc"}, {"precision": OTHER_PRECISION},
+        {"model": {"name": "residual", "channels": [2, 4]}},
     ],
     ids=str,
 )  # fmt: skip
