@@ -73,7 +73,7 @@ def test_tables(tmp_path: Path, content: bytes | str) -> None:
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     for read in (read_annotations, lambda path: read_candidates([path])):
         table, problems = read(path)
-        assert len(table) == 0 or not problems or all(str(path) in problem for problem in problems)
+        assert len(table) == 0 or not problems or all(problem.where == str(path) for problem in problems)
     with pytest.raises(UserError):
         read_submission(path)
 

@@ -14,7 +14,7 @@ from luna.cli.program import command_line_program
 from luna.config.cache import CropSettings
 from luna.crops.cache import cache_series_crops
 from luna.data.subsets import SUBSETS
-from luna.data.tables import read_stage_table
+from luna.data.tables import LISTED_COLUMNS, SERIES_COLUMNS, read_stage_table
 
 
 def parser() -> argparse.ArgumentParser:
@@ -32,7 +32,8 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> None:
     options = parser().parse_args(argv)
     settings = section_of(options, CropSettings, "cache.")
-    series, candidates = read_stage_table(options.series), read_stage_table(options.candidates)
+    series = read_stage_table(options.series, SERIES_COLUMNS)
+    candidates = read_stage_table(options.candidates, LISTED_COLUMNS)
     series = series[series["subset"] == options.subset]
     cached, built = cache_series_crops(series, candidates, options.folder, settings)
     print(f"{built} series cut, {len(cached) - built} kept", file=sys.stderr)

@@ -13,7 +13,7 @@ from luna.cli.options import Parser, add_section, section_of
 from luna.cli.program import command_line_program
 from luna.config.split import SplitSettings
 from luna.data.candidates import list_candidates
-from luna.data.tables import read_stage_table
+from luna.data.tables import SERIES_COLUMNS, read_stage_table
 
 
 def parser() -> argparse.ArgumentParser:
@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parser().parse_args(argv)
     split = section_of(options, SplitSettings, only=["keep_patients_together"])
     table, listing = list_candidates(
-        read_stage_table(options.series),
+        read_stage_table(options.series, SERIES_COLUMNS),
         options.annotations,
         options.candidates,
         split.keep_patients_together,

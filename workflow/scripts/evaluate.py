@@ -12,7 +12,7 @@ from luna.cli.options import Parser, add_section, section_of
 from luna.cli.program import command_line_program
 from luna.config.evaluation import EvaluationSettings, Scoring
 from luna.config.machine import Machine
-from luna.data.tables import read_annotations, read_stage_table, rows_of
+from luna.data.tables import SERIES_COLUMNS, read_annotations, read_stage_table, rows_of
 from luna.evaluation.evaluate import EvaluationJob, evaluate
 from luna.scoring.submissions import read_findings
 
@@ -44,7 +44,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         evaluation_file=options.evaluation,
     )
     candidates, source = candidates_and_crops(options)
-    evaluate(job, section_of(options, Machine), candidates, read_stage_table(options.series), source)
+    evaluate(
+        job,
+        section_of(options, Machine),
+        candidates,
+        read_stage_table(options.series, SERIES_COLUMNS),
+        source,
+    )
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from luna.cli.options import Parser, add_section, section_of
 from luna.cli.program import command_line_program
 from luna.config.machine import Machine
 from luna.crops.cache import crop_file
-from luna.data.tables import read_stage_table
+from luna.data.tables import LISTED_COLUMNS, read_stage_table
 from luna.runtime.cores import usable_threads
 from luna.runtime.device import prepared_device
 
@@ -40,7 +40,7 @@ def parser() -> argparse.ArgumentParser:
 @command_line_program
 def main(argv: Sequence[str] | None = None) -> None:
     options = parser().parse_args(argv)
-    uids = read_stage_table(options.candidates)["seriesuid"].unique()
+    uids = read_stage_table(options.candidates, LISTED_COLUMNS)["seriesuid"].unique()
     files = [file for uid in uids if (file := crop_file(options.crops, uid)).exists()]
     machine = section_of(options, Machine, only=["device", "threads"])
     with prepared_device(machine.device, usable_threads(machine.threads)) as device:

@@ -15,7 +15,7 @@ from luna.cli.options import Parser, add_section, section_of
 from luna.cli.program import command_line_program
 from luna.config.data import DataSettings
 from luna.data.problems import summary
-from luna.data.tables import read_stage_table
+from luna.data.tables import SERIES_COLUMNS, read_stage_table
 from luna.data.verify import verify_dataset
 
 SETTINGS = ("on_problem", "expect")
@@ -37,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> None:
     options = parser().parse_args(argv)
     settings = section_of(options, DataSettings, only=SETTINGS)
-    series = pd.concat(map(read_stage_table, options.subsets))
+    series = pd.concat(read_stage_table(path, SERIES_COLUMNS) for path in options.subsets)
     usable, found = verify_dataset(series, options.annotations, options.candidates, settings.expect)
     write_csv(options.series, usable)
     write_record(options.report, found)

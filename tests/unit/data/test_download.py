@@ -1,9 +1,13 @@
 """Downloads from a server that breaks connections: resumed, checked, unpacked, never half a file."""
 
+import errno
 import hashlib
 import io
 import json
+import os
+import shutil
 import threading
+import time
 import zipfile
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -35,6 +39,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.files, self.breaks, self.ranges, self.sent = files, breaks, ranges, 0
         self.changes: dict[str, Any] = {}
+        self.busy = 0
 
     @property
     def record(self) -> str:
@@ -55,6 +60,13 @@ class Handler(BaseHTTPRequestHandler):
     server: Server
 
     def do_GET(self) -> None:
+        if self.server.busy:
+            self.server.busy -= 1
+            self.send_response(429)
+            self.send_header("Retry-After", "1")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
         if self.path == "/api/records/1":
             self.send(200, self.server.page())
             return
@@ -119,6 +131,51 @@ def test_a_data_set_over_broken_connections(server: Server, tmp_path: Path) -> N
     assert server.sent - before < 2_000
 
 
+def arguments_for(server: Server, folder: Path) -> list[str]:
+    return ["--records", server.record, "--root", str(folder), "--manifest", f"{folder}/m.json"]
+
+
+@pytest.mark.parametrize("change", ["deleted", "shorter", "other content", "touched"])
+def test_files_that_were_changed_come_back(server: Server, tmp_path: Path, change: str) -> None:
+    download_program.main(arguments_for(server, tmp_path))
+    path, before = tmp_path / "subset0" / "1.2.raw", server.sent
+    if change == "deleted":
+        path.unlink()
+    elif change == "shorter":
+        path.write_bytes(LARGE[:-5])
+    elif change == "other content":
+        path.write_bytes(LARGE[:-5] + b"other")
+    else:
+        os.utime(path, (0, 0))
+    download_program.main(arguments_for(server, tmp_path))
+    assert path.read_bytes() == LARGE
+    came_again = server.sent - before > 1_000_000
+    assert came_again == (change != "touched")
+
+
+def test_a_whole_archive_is_not_fetched_again_when_unpacking_failed(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "copyfileobj", full)
+        with pytest.raises(UserError, match="the disk is full"):
+            download_program.main(arguments_for(server, tmp_path))
+    before = server.sent
+    download_program.main(arguments_for(server, tmp_path))
+    assert (tmp_path / "subset0" / "1.2.raw").read_bytes() == LARGE
+    assert server.sent - before < 10_000
+
+
+def test_a_busy_server_is_asked_again_when_it_says(server: Server, tmp_path: Path) -> None:
+    server.busy = 2
+    start = time.monotonic()
+    download(remote(server, "annotations.csv"), tmp_path, pause_seconds=0.001)
+    assert time.monotonic() - start >= 2, "Retry-After: 1, twice"
+
+
 @pytest.mark.parametrize("ranges", [True, False])
 def test_a_server_that_cannot_resume(server: Server, tmp_path: Path, ranges: bool) -> None:
     server.ranges, server.breaks = ranges, 2
@@ -170,8 +227,10 @@ def test_given_up_with_what_arrived_kept(server: Server, tmp_path: Path) -> None
 
 def test_mistakes_are_named(server: Server, tmp_path: Path) -> None:
     arguments = ["--root", str(tmp_path), "--manifest", f"{tmp_path}/got.json", "--records"]
-    with pytest.raises(UserError, match="not a readable record"):
+    with pytest.raises(UserError, match="404 Not Found; check the address"):
         download_program.main([*arguments, server.record + "0"])
+    with pytest.raises(UserError, match="not a readable record"):
+        download_program.main([*arguments, server.record.replace("api/records/1", "files/annotations.csv")])
     with pytest.raises(UserError, match=r"no file of .* matches x\*"):
         download_program.main([*arguments, server.record, "--files", "x*"])
     with pytest.raises(UserError, match="check the address"):
@@ -197,3 +256,20 @@ def test_a_damaged_archive(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="the archive is damaged"):
         unpack(tmp_path / "a.zip", tmp_path)
     assert not (tmp_path / "a.raw").exists()
+
+
+def test_archives_that_python_cannot_unpack(tmp_path: Path) -> None:
+    """Encrypted ones, and those packed by a method that it does not know, get a message of their own."""
+    content = zipped({"a.raw": LARGE})
+    places = content.find(b"PK\x03\x04"), content.find(b"PK\x01\x02")
+    for offsets, bits, words in (
+        ((6, 8), 1, "is encrypted; unpack it with its password"),
+        ((8, 10), 97, "unpack it with another program"),
+    ):
+        changed = bytearray(content)
+        for place, offset in zip(places, offsets, strict=True):
+            changed[place + offset] = bits
+        (tmp_path / "a.zip").write_bytes(changed)
+        with pytest.raises(UserError, match=words):
+            unpack(tmp_path / "a.zip", tmp_path)
+        assert not (tmp_path / "a.raw").exists()

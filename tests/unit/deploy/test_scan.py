@@ -92,7 +92,7 @@ def test_points_that_cannot_be_used(prepared: Prepared, scan: Path, model: Path,
         f"{tmp_path}/o",
     ]
     table.assign(coordX=9e9).to_csv(tmp_path / "points.csv", index=False)
-    with pytest.raises(UserError, match="line 2 is outside the scan"):
+    with pytest.raises(UserError, match=r"points outside the scan: \d+ \(lines 2, 3, 4 and \d+ more\)"):
         predict.main(arguments)
     table.assign(seriesuid="1.2").to_csv(tmp_path / "points.csv", index=False)
     with pytest.raises(UserError, match="has no row whose seriesuid is"):

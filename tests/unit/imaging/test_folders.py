@@ -44,7 +44,8 @@ def test_files_that_belong_to_no_ct(folder: Path) -> None:
     [
         ("loose.dcm", "a folder of their own"), ("a.hdr", "convert"), ("a.img", "convert"),
         ("1.9.raw.gz", "unpack"), ("subset0.zip", "unpack"), ("deep/1.9.mhd", "one level up"),
-        ("{run}.mhd", "braces"), (os.fsdecode(b"M\xfcller.mhd"), "not UTF-8"),
+        ("{run}.mhd", "braces"), (os.fsdecode(b"M\xfcller.mhd"), "not plain UTF-8"),
+        ("1.2\n.mhd", "not plain UTF-8"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_read_is_named(folder: Path, name: str, advice: str) -> None:

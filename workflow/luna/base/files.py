@@ -37,12 +37,14 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
             temporary.unlink()
 
 
-def as_user_error(error: OSError, path: Path) -> Exception:
-    """A UserError for what the user can fix, a full disk or a folder that is not writable; else `error`."""
+def as_user_error(error: OSError, path: str | Path) -> Exception:
+    """A UserError for what the user can fix, such as a full disk or a missing folder; else `error`."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return UserError(f"{path}: the disk is full; free some space and run the same command again")
     if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-        return UserError(f"{path}: cannot be written ({error.strerror}); check the folder's permissions")
+        return UserError(f"{path}: {error.strerror}; check the permissions")
+    if error.errno in (errno.EISDIR, errno.ENOTDIR, errno.ENOENT, errno.ENAMETOOLONG, errno.ELOOP):
+        return UserError(f"{path}: {error.strerror}")
     return error
 
 

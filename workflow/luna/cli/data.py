@@ -9,7 +9,7 @@ from luna.base import layout
 from luna.cli.options import add_section, section_of
 from luna.config.cache import CacheSettings
 from luna.crops.sources import CropSource, crop_source
-from luna.data.tables import read_stage_table
+from luna.data.tables import LISTED_COLUMNS, SERIES_COLUMNS, read_stage_table
 
 
 def add_data_options(parser: argparse.ArgumentParser) -> None:
@@ -24,5 +24,6 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
 def candidates_and_crops(options: argparse.Namespace) -> tuple[pd.DataFrame, CropSource]:
     """The rows of candidates.csv, and where their crops come from."""
     settings = section_of(options, CacheSettings, "cache.")
-    candidates = read_stage_table(options.candidates)
-    return candidates, crop_source(candidates, read_stage_table(options.series), options.crops, settings)
+    candidates = read_stage_table(options.candidates, LISTED_COLUMNS)
+    series = read_stage_table(options.series, SERIES_COLUMNS)
+    return candidates, crop_source(candidates, series, options.crops, settings)

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from luna.base.errors import UserError
+from luna.base.files import as_user_error
 
 CHANGES_NO_RESULT = True
 
@@ -13,18 +14,28 @@ CHANGES_NO_RESULT = True
 def command_line_program(main: Callable[..., None]) -> Callable[..., None]:
     """Decorate a program's `main(argv)`: set up logging, turn a UserError into exit code 1.
 
+    A file that cannot be read or written becomes a UserError too.
+
     Called from Python with a list of arguments, the exception passes through, as a notebook
     expects; called as a program (argv None), it becomes a clear message on stderr.
     """
+
+    def run(argv: Sequence[str] | None) -> None:
+        try:
+            main(argv)
+        except OSError as error:
+            if error.filename is None:
+                raise
+            raise as_user_error(error, error.filename) from error
 
     @functools.wraps(main)
     def program(argv: Sequence[str] | None = None) -> None:
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
         if argv is not None:
-            main(argv)
+            run(argv)
             return
         try:
-            main(None)
+            run(None)
         except UserError as error:
             sys.exit(f"error: {error}")
         except KeyboardInterrupt:

@@ -6,14 +6,17 @@ import json
 import logging
 import shutil
 import time
-import urllib.request
 import zipfile
-from collections.abc import Iterator, Sequence
+import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urljoin
+
+import urllib3
+from pydantic import BaseModel, ValidationError
 
 from luna.base.errors import UserError
 from luna.base.files import as_user_error, atomic_path
@@ -22,7 +25,8 @@ from luna.base.progress import enumerate_with_estimate
 log = logging.getLogger(__name__)
 _BLOCK = 1 << 20
 _TIMEOUT_SECONDS = 60
-_BROKEN = (OSError, http.client.HTTPException)
+_BROKEN = (OSError, urllib3.exceptions.HTTPError)
+_BUSY = (429, 500, 502, 503, 504)
 
 
 @dataclass(frozen=True)
@@ -38,8 +42,8 @@ class RemoteFile:
 def list_files(record: str, patterns: Sequence[str]) -> list[RemoteFile]:
     """The record's files whose names match. Raises UserError when it cannot be read."""
     try:
-        with urllib.request.urlopen(record, timeout=_TIMEOUT_SECONDS) as answer:
-            page = json.load(answer)
+        with _open(record) as answer:
+            page = json.loads(answer.read())
         files = [_remote_file(record, entry) for entry in page["files"]]
     except (*_BROKEN, ValueError, KeyError, TypeError) as error:
         raise UserError(
@@ -57,6 +61,23 @@ def _remote_file(record: str, entry: dict[str, Any]) -> RemoteFile:
     return RemoteFile(name, url, entry.get("size"), checksum if kind == "md5" else None)
 
 
+def _open(url: str, have: int = 0, tries: int = 8, pause_seconds: float = 2) -> urllib3.BaseHTTPResponse:
+    """An answer to be read, from byte `have` on where the server can. A busy server is asked again, when it
+    says so or after pauses that double. Raises UserError for an address that does not exist."""
+    retry = urllib3.Retry(
+        total=tries, connect=0, read=0, status=tries, redirect=5, status_forcelist=_BUSY,
+        backoff_factor=pause_seconds, backoff_max=120, respect_retry_after_header=True,
+    )  # fmt: skip
+    headers = {"Range": f"bytes={have}-"} if have else {}
+    pool = urllib3.PoolManager(timeout=_TIMEOUT_SECONDS, retries=retry)
+    answer = pool.request("GET", url, headers=headers, preload_content=False)
+    if answer.status in (401, 403, 404, 410):
+        raise UserError(f"{url}: {answer.status} {answer.reason}; check the address")
+    if answer.status >= 400 and answer.status != http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
+        raise urllib3.exceptions.HTTPError(f"{answer.status} {answer.reason}")
+    return answer
+
+
 def download(file: RemoteFile, folder: Path, tries: int = 8, pause_seconds: float = 2) -> Path:
     """Download a file into `folder`; an interrupted transfer, also of an earlier call, is resumed.
 
@@ -69,17 +90,12 @@ def download(file: RemoteFile, folder: Path, tries: int = 8, pause_seconds: floa
     while not _is_complete(part, file):
         before = _size(part)
         try:
-            _transfer(file, part)
+            _transfer(file, part, tries, pause_seconds)
             if file.size is None:
                 break
         except _BROKEN as error:
             if isinstance(error, OSError) and isinstance(shown := as_user_error(error, part), UserError):
                 raise shown from error
-            status = getattr(error, "code", None)
-            if status in (401, 403, 404, 410):
-                raise UserError(f"{file.url}: {error}; check the address") from error
-            if status == http.client.REQUESTED_RANGE_NOT_SATISFIABLE and file.size is None:
-                break  # nothing is left to send
             log.info("%s: interrupted at %d bytes (%s); resuming", file.name, _size(part), error)
         failures = 0 if _size(part) > before else failures + 1
         if failures >= tries:
@@ -94,26 +110,20 @@ def download(file: RemoteFile, folder: Path, tries: int = 8, pause_seconds: floa
     return path
 
 
-def _transfer(file: RemoteFile, part: Path) -> None:
+def _transfer(file: RemoteFile, part: Path, tries: int, pause_seconds: float) -> None:
     """Append to `part` until the server stops sending."""
     have = _size(part)
-    request = urllib.request.Request(file.url, headers={"Range": f"bytes={have}-"} if have else {})
-    with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as answer:
+    with _open(file.url, have, tries, pause_seconds) as answer:
+        if answer.status == http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
+            return  # nothing is left to send
         if have and answer.status != http.client.PARTIAL_CONTENT:
             have = 0  # The server cannot resume: it sends all of it again.
-        left = answer.length
+        blocks = answer.stream(_BLOCK, decode_content=False)
+        left = int(answer.headers.get("Content-Length", 1))
         with part.open("r+b" if have else "wb") as out:
             out.seek(have)
-            for _, block in enumerate_with_estimate(_blocks(answer), file.name, -(-(left or 1) // _BLOCK)):
+            for _, block in enumerate_with_estimate(blocks, file.name, -(-left // _BLOCK)):
                 out.write(block)
-        # Reading in blocks, http.client does not mind an early end.
-        if left is not None and _size(part) < have + left:
-            raise http.client.IncompleteRead(b"", have + left - _size(part))
-
-
-def _blocks(answer: http.client.HTTPResponse) -> Iterator[bytes]:
-    while block := answer.read(_BLOCK):
-        yield block
 
 
 def _size(path: Path) -> int:
@@ -139,18 +149,40 @@ def _check(file: RemoteFile, part: Path) -> None:
         raise UserError(f"{file.name}: {problem}; it was removed, run the same command again")
 
 
-def unpack(archive: Path, folder: Path) -> int:
-    """Unpack a zip archive into `folder`, each file atomically; return how many. A file that exists in the
-    same size stays. Raises UserError for a damaged archive, or one with a path that leads elsewhere."""
+class Kept(BaseModel):
+    """A file that a download left: its size, its CRC-32, and when it was written, in nanoseconds."""
+
+    size: int
+    crc: int
+    time: int
+
+
+class Marker(BaseModel):
+    """What tells later calls that a remote file is done: which it was, and the files it left."""
+
+    remote: str
+    files: dict[str, Kept]
+
+
+def unpack(archive: Path, folder: Path) -> dict[str, int]:
+    """Unpack a zip archive into `folder`, each file atomically; the CRC-32 of each by name.
+
+    A file that exists with the same content stays. Raises UserError for an archive that is damaged,
+    encrypted, packed in a way that Python does not know, or that holds a path which leads elsewhere.
+    """
     try:
         with zipfile.ZipFile(archive) as opened:
             members = [each for each in opened.infolist() if not each.is_dir()]
             for member in members:
                 if ".." in PurePosixPath(member.filename).parts or member.filename.startswith(("/", "\\")):
                     raise UserError(f"{archive}: holds {member.filename!r}, which is outside the folder")
+                if member.flag_bits & 1:
+                    raise UserError(
+                        f"{archive}: is encrypted; unpack it with its password, for example with 7z"
+                    )
             for _, member in enumerate_with_estimate(members, f"unpacking {archive.name}", len(members)):
                 target = folder / member.filename
-                if target.exists() and _size(target) == member.file_size:
+                if _size(target) == member.file_size and target.exists() and _crc(target) == member.CRC:
                     continue
                 with (
                     atomic_path(target) as temporary,
@@ -158,33 +190,82 @@ def unpack(archive: Path, folder: Path) -> int:
                     temporary.open("wb") as out,
                 ):
                     shutil.copyfileobj(packed, out, _BLOCK)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
+    except NotImplementedError as error:
+        raise UserError(f"{archive}: {error}; unpack it with another program, for example 7z") from error
+    except (zipfile.BadZipFile, EOFError, zlib.error) as error:
         raise UserError(
             f"{archive}: the archive is damaged ({error}); remove it and download it again"
         ) from error
-    return len(members)
+    return {member.filename: member.CRC for member in members}
+
+
+def _crc(path: Path) -> int:
+    crc = 0
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            crc = zlib.crc32(block, crc)
+    return crc
 
 
 def get_data_set(records: Sequence[str], patterns: Sequence[str], folder: Path, keep: bool) -> list[str]:
     """Download and unpack the matching files of all records; their names.
 
-    An archive is removed once it is unpacked, unless it is to be kept; a marker beside it tells later
-    calls that it is done.
+    An archive is removed once it is unpacked, unless it is to be kept. A marker beside it tells later
+    calls which files it left: one that is missing or has another content comes back.
     """
     done = []
     for file in (file for record in records for file in list_files(record, patterns)):
         marker = folder / f".{file.name}.done"
-        mark = file.md5 or str(file.size)
-        if not marker.exists() or marker.read_text() != mark:
+        if not _is_done(marker, file, folder):
             log.info("%s: %s bytes from %s", file.name, file.size or "unknown", file.url)
-            path = download(file, folder)
-            if path.suffix == ".zip":
-                unpack(path, folder)
-                if not keep:
-                    path.unlink()
-            with atomic_path(marker) as temporary:
-                temporary.write_text(mark)
+            path = folder / file.name
+            if not _is_whole(file, path):
+                path = download(file, folder)
+            crcs = unpack(path, folder) if path.suffix == ".zip" else {file.name: _crc(path)}
+            _write_marker(marker, file, folder, crcs)
+            if path.suffix == ".zip" and not keep:
+                path.unlink()
         done.append(file.name)
     if not done:
         raise UserError(f"no file of {', '.join(records)} matches {', '.join(patterns)}")
     return done
+
+
+def _is_whole(file: RemoteFile, path: Path) -> bool:
+    """Whether an earlier call has downloaded the whole file, and only unpacking it failed."""
+    if file.md5 is None or _size(path) != file.size:
+        return False
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, "md5").hexdigest() == file.md5
+
+
+def _write_marker(marker: Path, file: RemoteFile, folder: Path, crcs: dict[str, int]) -> None:
+    kept = {}
+    for name, crc in crcs.items():
+        status = (folder / name).stat()
+        kept[name] = Kept(size=status.st_size, crc=crc, time=status.st_mtime_ns)
+    with atomic_path(marker) as temporary:
+        temporary.write_text(Marker(remote=_name_of(file), files=kept).model_dump_json())
+
+
+def _name_of(file: RemoteFile) -> str:
+    return file.md5 or str(file.size)
+
+
+def _is_done(marker: Path, file: RemoteFile, folder: Path) -> bool:
+    """Whether all that this remote file left is there as it was: by size and time, else by content."""
+    try:
+        left = Marker.model_validate_json(marker.read_text())
+    except (FileNotFoundError, ValidationError):
+        return False
+    if left.remote != _name_of(file):
+        return False
+    for name, kept in left.files.items():
+        path = folder / name
+        if not path.is_file() or path.stat().st_size != kept.size:
+            log.info("%s: is missing or has another size; %s is fetched again", path, file.name)
+            return False
+        if path.stat().st_mtime_ns != kept.time and _crc(path) != kept.crc:
+            log.info("%s: has another content; %s is fetched again", path, file.name)
+            return False
+    return True

@@ -2,7 +2,6 @@
 
 from luna.data.records import Verification
 from luna.imaging.checks import MIN_SLICES
-from luna.imaging.problem import Problem
 
 ADVICE = {
     "axes": "reorient the image, for example with SimpleITK.DICOMOrient(image, 'LPS')",
@@ -73,9 +72,3 @@ def summary(verification: Verification, shown: int = 10) -> str:
         count = sum(problem.kind == kind for problem in everything)
         lines.append(f"  {kind} ({count}): {ADVICE[kind]}")
     return "\n".join(lines)
-
-
-def table_problem(text: str) -> Problem:
-    """A problem of a table, from `FILE: what is wrong`."""
-    where, _, what = text.partition(": ")
-    return Problem("table", where, what)

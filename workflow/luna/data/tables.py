@@ -10,18 +10,23 @@ import numpy as np
 import pandas as pd
 
 from luna.base.errors import UserError
+from luna.imaging.problem import Problem
 
 XYZ = ["coordX", "coordY", "coordZ"]
 IRC = ["index", "row", "col"]
 ANNOTATION_COLUMNS = ["seriesuid", *XYZ, "diameter_mm"]
 CANDIDATE_COLUMNS = ["seriesuid", *XYZ, "class"]
-_ROWS_NAMED = 5
+SERIES_COLUMNS = ["seriesuid", "subset", "path", "checksum"]
+"""What stages need of series.csv."""
+LISTED_COLUMNS = ["id", "seriesuid", "subset", *XYZ, "class", *IRC]
+"""What stages need of the workflow's candidates.csv."""
+_ROWS_NAMED = 3
 log = logging.getLogger(__name__)
 
 
 def read_table(
     path: Path, columns: Sequence[str], may_repeat: bool = False
-) -> tuple[pd.DataFrame, list[str]]:
+) -> tuple[pd.DataFrame, list[Problem]]:
     """Read a table with a `seriesuid` column and number columns; return its good rows and problems.
 
     Quoted fields, CRLF, a byte-order mark, blank lines and empty fields at the end are fine. Each
@@ -33,21 +38,26 @@ def read_table(
     try:
         names, rows, lines = _fields(path)
     except FileNotFoundError:
-        return empty, [f"{path}: no such file"]
+        return empty, [_problem(path, "no such file")]
     except OSError as error:
-        return empty, [f"{path}: cannot be read ({error.strerror})"]
+        return empty, [_problem(path, f"cannot be read ({error.strerror})")]
     except (ValueError, csv.Error) as error:
-        return empty, [f"{path}: not a CSV table ({error})"]
+        return empty, [_problem(path, f"not a CSV table ({error})")]
     if not names:
-        return empty, [f"{path}: the file is empty"]
+        return empty, [_problem(path, "the file is empty")]
     missing = [name for name in columns if name not in names]
     if missing:
-        return empty, [f"{path}: column {', '.join(missing)} is missing (the file has: {', '.join(names)})"]
+        text = f"column {', '.join(missing)} is missing (the file has: {', '.join(names)})"
+        return empty, [_problem(path, text)]
     by_column = list(zip_longest(*rows, fillvalue=""))
     by_column += [("",) * len(rows)] * (len(names) - len(by_column))
     table = pd.DataFrame({name: by_column[names.index(name)] for name in columns}, lines, dtype=str)
     surplus = pd.Series([any(row[len(names) :]) for row in rows], lines, dtype=bool)
     return _good_rows(path, table, surplus, may_repeat)
+
+
+def _problem(path: Path, text: str) -> Problem:
+    return Problem("table", str(path), text)
 
 
 def _fields(path: Path) -> tuple[list[str], list[list[str]], list[int]]:
@@ -66,7 +76,7 @@ def _fields(path: Path) -> tuple[list[str], list[list[str]], list[int]]:
 
 def _good_rows(
     path: Path, table: pd.DataFrame, surplus: pd.Series, may_repeat: bool
-) -> tuple[pd.DataFrame, list[str]]:
+) -> tuple[pd.DataFrame, list[Problem]]:
     numbers = table.columns.drop("seriesuid")
     table = table.assign(**{name: pd.to_numeric(table[name], errors="coerce") for name in numbers})
     uid = table["seriesuid"].str.strip()
@@ -77,7 +87,7 @@ def _good_rows(
     if "class" in table:
         bad_class = finite & ~table["class"].isin([0, 1])
     problems = [
-        f"{path}: {text} ({lines_text(table.index[rows])})"
+        _problem(path, f"{text} ({lines_text(table.index[rows])})")
         for text, rows in (
             ("rows with more fields than the header", surplus),
             ("rows with a number that is missing, not a number or not finite", ~finite),
@@ -98,7 +108,7 @@ def lines_text(lines: Sequence[int] | pd.Index) -> str:
     return f"line{'s' if len(lines) > 1 else ''} {shown}{more}"
 
 
-def read_annotations(path: Path) -> tuple[pd.DataFrame, list[str]]:
+def read_annotations(path: Path) -> tuple[pd.DataFrame, list[Problem]]:
     """Nodules: seriesuid, coordX, coordY, coordZ, diameter_mm (all mm), and the problems found.
 
     A diameter that is not positive is a problem and its row is left out.
@@ -106,11 +116,12 @@ def read_annotations(path: Path) -> tuple[pd.DataFrame, list[str]]:
     table, problems = read_table(path, ANNOTATION_COLUMNS)
     wrong = table["diameter_mm"] <= 0
     if wrong.any():
-        problems.append(f"{path}: rows whose diameter_mm is not positive ({lines_text(table.index[wrong])})")
+        text = f"rows whose diameter_mm is not positive ({lines_text(table.index[wrong])})"
+        problems.append(_problem(path, text))
     return table[~wrong], problems
 
 
-def read_candidates(paths: Sequence[Path]) -> tuple[pd.DataFrame, list[str]]:
+def read_candidates(paths: Sequence[Path]) -> tuple[pd.DataFrame, list[Problem]]:
     """Candidates of one or more tables in file order: seriesuid, coordX, coordY, coordZ, class.
 
     A place that is listed again, in another table or with another class, is a problem and its row
@@ -127,38 +138,47 @@ def read_candidates(paths: Sequence[Path]) -> tuple[pd.DataFrame, list[str]]:
     return table.loc[~again, CANDIDATE_COLUMNS].reset_index(drop=True), problems
 
 
-def _repeated_places(first: pd.DataFrame, again: pd.DataFrame) -> list[str]:
+def _repeated_places(first: pd.DataFrame, again: pd.DataFrame) -> list[Problem]:
     """One problem for each pair of files that list the same places, and for each contradiction in class."""
     if not len(again):
         return []
     pairs = again.merge(first, on=["seriesuid", *XYZ], suffixes=("", "_first"))
     pairs["differs"] = pairs["class"] != pairs["class_first"]
     return [
-        f"{file}: places that {earlier} lists too{', with another class' if differs else ''}"
-        f" ({lines_text(rows['line'])} here, {lines_text(rows['line_first'])} there)"
+        _problem(
+            file,
+            f"places that {earlier} lists too{', with another class' if differs else ''}"
+            f" ({lines_text(rows['line'])} here, {lines_text(rows['line_first'])} there)",
+        )
         for (file, earlier, differs), rows in pairs.groupby(["file", "file_first", "differs"])
     ]
 
 
-def rows_of(table: tuple[pd.DataFrame, list[str]]) -> pd.DataFrame:
+def rows_of(table: tuple[pd.DataFrame, list[Problem]]) -> pd.DataFrame:
     """The good rows of a table just read; its problems, which verification has reported, are logged.
 
     Raises UserError when there is no good row because of them.
     """
     rows, problems = table
     if problems and not len(rows):
-        raise UserError("the table cannot be used", problems)
+        raise UserError("the table cannot be used", [problem.sentence for problem in problems])
     for problem in problems:
-        log.warning("%s", problem)
+        log.warning("%s", problem.sentence)
     return rows
 
 
-def read_stage_table(path: Path) -> pd.DataFrame:
-    """A table that an earlier stage wrote, such as series.csv. Raises UserError when it is missing.
+def read_stage_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """A table that an earlier stage wrote, such as series.csv, with at least these columns.
 
-    Names stay text, also one that looks like a number or a missing value (1e-3, NA).
+    Names stay text, also one that looks like a number or a missing value (1e-3, NA). Raises UserError
+    when the file is missing or is another table.
     """
     try:
-        return pd.read_csv(path, dtype={"seriesuid": str, "run": str}, keep_default_na=False, na_values=[""])
+        table = pd.read_csv(path, dtype={"seriesuid": str, "run": str}, keep_default_na=False, na_values=[""])
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file; run the earlier stages of the workflow first") from error
+    except (ValueError, pd.errors.ParserError) as error:
+        raise UserError(f"{path}: not a CSV table ({' '.join(str(error).split())})") from error
+    if missing := [name for name in columns if name not in table]:
+        raise UserError(f"{path}: is another table: it has no column {', '.join(missing)}")
+    return table

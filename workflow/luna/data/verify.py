@@ -9,7 +9,6 @@ import pandas as pd
 
 from luna.base.progress import progress
 from luna.data.luna16 import facts, subset_of
-from luna.data.problems import table_problem
 from luna.data.records import CandidateCount, NoduleCount, SeriesCount, Verification
 from luna.data.series import locate, outside_ct
 from luna.data.subsets import SUBSETS
@@ -112,7 +111,7 @@ def verify_dataset(
     usable = series[(series["status"] == "ok") & ~repeated].reset_index(drop=True)
     annotations, annotation_problems = read_annotations(annotations_file)
     candidates, candidate_problems = read_candidates(candidate_files)
-    problems += [table_problem(text) for text in annotation_problems + candidate_problems]
+    problems += annotation_problems + candidate_problems
     noted = series.dropna(subset="note")
     notes = [f"{path}: {note}" for path, note in zip(noted["path"], noted["note"], strict=True)]
     for name, table in ((annotations_file.name, annotations), ("candidates", candidates)):

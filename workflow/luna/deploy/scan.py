@@ -13,7 +13,7 @@ from luna.base.files import write_csv, write_text
 from luna.batches.dataset import LunaDataset
 from luna.batches.loaders import make_loader
 from luna.crops.sources import CtCrops
-from luna.data.tables import IRC, XYZ, read_table
+from luna.data.tables import IRC, XYZ, lines_text, read_table
 from luna.deploy.proposals import propose
 from luna.imaging.ct import Ct, read_ct
 from luna.imaging.geometry import irc_to_xyz, xyz_to_irc
@@ -77,14 +77,18 @@ def _proposed(ct: Ct, most: int) -> FloatArray:
 
 def read_points(path: Path, ct: Ct) -> FloatArray:
     """A table's points in a CT, (n, 3) xyz in mm as they stand there; rows of other series are left out."""
-    table, problems = read_table(path, ["seriesuid", *XYZ])
+    table, found = read_table(path, ["seriesuid", *XYZ])
+    problems = [problem.sentence for problem in found]
     table = table[table["seriesuid"] == ct.series_uid]
     if not len(table) and not problems:
         problems = [f"{path}: has no row whose seriesuid is {ct.series_uid}"]
     points = table[XYZ].to_numpy(dtype=float)
     centers = xyz_to_irc(points.clip(-1e9, 1e9), ct.grid)
     outside = ((centers < 0) | (centers >= ct.hu.shape)).any(axis=1)
-    problems += [f"{path}: line {line} is outside the scan" for line in table.index[outside]]
+    if outside.any():
+        problems.append(
+            f"{path}: points outside the scan: {outside.sum()} ({lines_text(table.index[outside])})"
+        )
     if problems:
         raise UserError("the candidates cannot be used", problems)
     return points

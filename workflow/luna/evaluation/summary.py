@@ -10,7 +10,7 @@ import pandas as pd
 from luna.base.files import read_record, write_csv, write_record
 from luna.config.evaluation import Scoring
 from luna.data.tables import read_stage_table
-from luna.scoring.assess import Truth, assess, compare_cpm, match
+from luna.scoring.assess import PREDICTION_COLUMNS, Truth, assess, compare_cpm, match
 from luna.scoring.froc import Matches
 from luna.scoring.metrics import COUNTS, NAMES
 from luna.scoring.records import Evaluation, RunSummary, Summary
@@ -44,9 +44,9 @@ def summarise(
     tested: dict[str, list[tuple[Evaluation, pd.DataFrame]]] = {}
     for folder in folders:
         evaluation = read_record(folder / "evaluation.json", Evaluation)
-        history = read_stage_table(folder / "history.csv")
+        history = read_stage_table(folder / "history.csv", METRICS_COLUMNS)
         histories.append(pd.concat([history, _test_row(evaluation, history)]))
-        predictions = read_stage_table(folder / "predictions.csv")
+        predictions = read_stage_table(folder / "predictions.csv", PREDICTION_COLUMNS)
         tested.setdefault(evaluation.run, []).append((evaluation, predictions))
     for run, folds in tested.items():
         runs[run], matches[run] = _joined(folds, annotations, excluded, scoring)

@@ -74,7 +74,7 @@ def not_read(folder: Path) -> Iterator[Problem]:
         for entry in sorted(folder.iterdir()):
             if not _is_plain_name(entry.name):
                 shown = entry.name.encode(errors="backslashreplace").decode()
-                text = f"{shown!r} is not UTF-8 or holds braces: rename it"
+                text = f"{shown!r} has a name with braces, or that is not plain UTF-8: rename it"
                 yield Problem("not-read", str(folder), text)
 
 
@@ -88,12 +88,9 @@ def _entries(folder: Path) -> list[Path]:
 
 
 def _is_plain_name(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    # Snakemake takes what stands in braces for a wildcard.
-    return not ("{" in name and "}" in name)
+    # Bytes that are not UTF-8 and line feeds are not printable. Snakemake takes what stands in braces for
+    # a wildcard.
+    return name.isprintable() and not ("{" in name and "}" in name)
 
 
 def _is_ct_file(path: Path) -> bool:

@@ -13,6 +13,11 @@ class Problem(NamedTuple):
     where: str
     text: str
 
+    @property
+    def sentence(self) -> str:
+        """Where, and what exactly."""
+        return f"{self.where}: {self.text}"
+
     def __str__(self) -> str:
         return f"{self.kind}: {self.where}: {self.text}"
 
@@ -22,7 +27,7 @@ class BadCtError(UserError):
 
     def __init__(self, found: Sequence[Problem]) -> None:
         self.found = list(found)
-        texts = [f"{problem.where}: {problem.text}" for problem in found]
+        texts = [problem.sentence for problem in found]
         if len(texts) == 1:
             super().__init__(texts[0])
         else:

@@ -86,7 +86,12 @@ class ModelFile:
     def network(self, device: torch.device) -> nn.Module:
         """The trained network on the device, ready to predict."""
         model = build_model(self.recipe.model, self.crop)
-        model.load_state_dict(self.weights)
+        try:
+            model.load_state_dict(self.weights)
+        except (RuntimeError, TypeError, AttributeError) as error:
+            raise UserError(
+                f"the model of run {self.run} holds other weights than its network has; train it again"
+            ) from error
         return place(model, device).eval()
 
 

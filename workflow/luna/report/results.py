@@ -8,7 +8,9 @@ import pandas as pd
 
 from luna.base.files import read_record
 from luna.data.records import Listing, Verification
-from luna.data.tables import read_stage_table
+from luna.data.tables import LISTED_COLUMNS, SERIES_COLUMNS, read_stage_table
+from luna.scoring.assess import PREDICTION_COLUMNS
+from luna.scoring.metrics import NAMES
 from luna.scoring.records import Evaluation, RunSummary, Summary
 
 
@@ -64,9 +66,9 @@ def read_results(files: ResultFiles) -> Results:
         verification=read_record(files.verification, Verification),
         listing=read_record(files.listing, Listing),
         summary=read_record(files.summary, Summary),
-        metrics=read_stage_table(files.metrics),
-        candidates=read_stage_table(files.candidates),
-        series=read_stage_table(files.series),
+        metrics=read_stage_table(files.metrics, ["run", "fold", "epoch", "split", *NAMES]),
+        candidates=read_stage_table(files.candidates, LISTED_COLUMNS),
+        series=read_stage_table(files.series, SERIES_COLUMNS),
         predictions=read_predictions(files.folders),
         stages=_stage_costs(files.benchmarks),
     )
@@ -77,7 +79,7 @@ def read_predictions(folders: list[Path]) -> dict[str, pd.DataFrame]:
     of_run: dict[str, list[pd.DataFrame]] = {}
     for folder in folders:
         run = read_record(folder / "evaluation.json", Evaluation).run
-        of_run.setdefault(run, []).append(read_stage_table(folder / "predictions.csv"))
+        of_run.setdefault(run, []).append(read_stage_table(folder / "predictions.csv", PREDICTION_COLUMNS))
     return {run: pd.concat(tables).drop_duplicates("id") for run, tables in of_run.items()}
 
 

@@ -72,5 +72,5 @@ def read_series_uids(path: Path) -> list[str]:
 def _whole(path: Path, columns: list[str], may_repeat: bool = False) -> pd.DataFrame:
     table, problems = read_table(path, columns, may_repeat)
     if problems:
-        raise UserError("the table cannot be scored", problems)
+        raise UserError("the table cannot be scored", [problem.sentence for problem in problems])
     return table
