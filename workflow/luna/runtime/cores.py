@@ -1,5 +1,6 @@
 """What the machine offers this process: cores, open files, the allocator."""
 
+import contextlib
 import ctypes
 import os
 import resource
@@ -17,16 +18,22 @@ def usable_threads(wanted: int) -> int:
     Two jobs that each start a thread per requested core on a smaller machine slow each other
     down by an order of magnitude, so every program passes its rule's threads through here.
     """
-    return max(1, min(wanted, len(os.sched_getaffinity(0))))
+    # macOS does not tell which cores a process may run on.
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(wanted, cores))
 
 
 def allow_many_files() -> None:
     """Raise the number of files this process may hold open as far as the system lets it.
 
-    The usual 1,024 is little more than the 888 cache files of LUNA16.
+    The usual 1,024 is little more than the 888 cache files of LUNA16; macOS allows 256 and refuses
+    some higher numbers.
     """
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    for wanted in (most, 10_240, 4_096) if now != most else ():
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+            return
 
 
 def end_with_parent() -> None:
