@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from luna.config.phantom import PhantomSettings
+from luna.phantom.dataset import make_phantom
+
 from .conftest import TINY_CONFIG, Workflow, new_workflow
 
 ODD = '- o\'ne; touch $nothing "x" #é & '
@@ -95,3 +98,23 @@ def test_braces_are_refused(workflow: Workflow, where: str) -> None:
     assert failed.returncode != 0
     assert "takes what stands in braces for a wildcard" in failed.stdout + failed.stderr
     assert "Traceback" not in failed.stdout + failed.stderr
+
+
+def test_the_luna16_config_needs_only_a_root(workflow: Workflow, tmp_path: Path) -> None:
+    root = tmp_path / "luna16"
+    make_phantom(root, PhantomSettings(series=10, size=64, slices=16, candidates=8), 0)
+    excluded = root / "evaluationScript" / "annotations" / "annotations_excluded.csv"
+    excluded.parent.mkdir(parents=True)
+    excluded.write_text("seriesuid,coordX,coordY,coordZ,diameter_mm\n")
+    arguments = ["--configfile", "config/luna16.yaml", "--config", f"data={{root: {root}}}"]
+    planned = workflow.planned(*arguments)
+    assert planned.count("verify") == 1
+    assert sum(job.startswith("train first") for job in planned) == 10
+
+
+def test_a_program_s_options_are_no_commands(workflow: Workflow) -> None:
+    workflow.config["phantom"]["background"] = "a.mhd;touch x;"
+    failed = workflow.run(check=False)
+    assert failed.returncode != 0
+    assert "phantom.background: a.mhd;touch x;: no such file" in failed.stdout + failed.stderr
+    assert not (workflow.folder / "x").exists()

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -258,3 +259,17 @@ def test_a_changed_slice_of_a_dicom_series_is_read_again(with_files: Workflow) -
     file = sorted(path.with_suffix("").iterdir())[3]
     file.write_bytes(file.read_bytes()[:-2] + b"xy")
     assert with_files.planned("--", target) == ["verify_subset 3"]
+
+
+def test_a_ct_from_the_future_is_named_before_work_starts(with_files: Workflow) -> None:
+    """Snakemake would stop after the first job that reads it."""
+    raw = next((with_files.folder / "data" / "subset1").glob("*.raw"))
+    tomorrow = time.time() + 86_400
+    os.utime(raw, (tomorrow, tomorrow))
+    failed = with_files.run("--dry-run", check=False)
+    assert failed.returncode != 0
+    assert f"1 files of the data set are dated in the future, such as data/subset1/{raw.name}" in (
+        failed.stdout + failed.stderr
+    )
+    os.utime(raw)
+    assert with_files.planned() == []

@@ -1,4 +1,6 @@
 # The data that the workflow starts from: the phantom's, a folder's, or those in an S3 bucket.
+from time import time
+
 from luna.config.data import DataSettings
 from luna.data.folds import fold_subsets
 from luna.data.subsets import SUBSETS as ALL_SUBSETS
@@ -117,6 +119,22 @@ def missing_files():
         for key, path in named
         if path and not is_address(path) and not Path(path).exists()
     ]
+
+
+def from_the_future():
+    """The data set's local files whose time lies ahead: Snakemake stops after the first job that reads one."""
+    tables = [path for paths in TABLES.values() for path in paths]
+    files = [Path(path) for path in [*tables, *(f for n in FILES for f in FILES[n])]]
+    return [
+        path for path in files if path.exists() and path.stat().st_mtime > time() + 5
+    ]
+
+
+if not REMOTE and (ahead := from_the_future()):
+    raise WorkflowError(
+        f"{len(ahead)} files of the data set are dated in the future, such as {ahead[0]};"
+        " correct the machine's clock, or give them the time of now with `touch`"
+    )
 
 
 def fold_problems():

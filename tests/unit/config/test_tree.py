@@ -1,6 +1,7 @@
 """The config: defaults, recipes, and every mistake named at once."""
 
 from datetime import date
+from pathlib import Path
 
 import pytest
 import yaml
@@ -109,3 +110,27 @@ def test_shipped_configs_are_valid(name: str) -> None:
     config = read_config(values)
     assert config.runs["balanced"].balance == 1
     assert (config.data.expect == "luna16") == (name == "luna16.yaml")
+
+
+def test_paths_may_hold_the_home_folder_and_variables(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", "/home/ada")
+    monkeypatch.setenv("DATA", "/data")
+    monkeypatch.delenv("NONE", raising=False)
+    monkeypatch.chdir(tmp_path)
+    config = read_config(
+        {
+            "data": {
+                "root": "~/luna", "annotations": "$DATA/a.csv", "candidates": ["${DATA}/c.csv", "$NONE/d"],
+                "excluded": "s3://bucket//~/e.csv",
+            },
+            "phantom": {"background": "-ct.mhd"},
+            "runs": {"a": {"init_weights": "~/w.pt"}},
+        }
+    )  # fmt: skip
+    assert (config.data.root, config.data.annotations) == ("/home/ada/luna", "/data/a.csv")
+    assert config.data.candidates == ("/data/c.csv", "$NONE/d")
+    assert config.data.excluded == "s3://bucket//~/e.csv"
+    assert config.phantom.background == f"{tmp_path}/-ct.mhd", "no program takes it for an option"
+    assert config.runs["a"].init_weights == "/home/ada/w.pt"

@@ -1,0 +1,117 @@
+"""A user's own data: several formats, odd names, and a dozen faults, all named in one run."""
+
+from pathlib import Path
+
+import pandas as pd
+import pydicom
+import pytest
+import SimpleITK as sitk
+
+from luna.config.phantom import PhantomSettings
+from luna.imaging.folders import find_cts
+from luna.phantom.dataset import make_phantom
+from unit.imaging.images import write_dicom
+
+from .conftest import Workflow
+
+SERIES = 16
+
+
+def rewritten(path: Path, suffix: str, compressed: bool = False, change: int = 0) -> Path:
+    """A phantom's CT in another format, with an HU shift; the first form is removed."""
+    image = sitk.ReadImage(str(path)) + change
+    for old in (".mhd", ".raw"):
+        path.with_suffix(old).unlink()
+    new = path.with_name(path.stem + suffix)
+    sitk.WriteImage(image, str(new), compressed)
+    return new
+
+
+def as_dicom(path: Path) -> Path:
+    """A phantom's CT as a DICOM series named after its folder."""
+    image = sitk.ReadImage(str(path))
+    for old in (".mhd", ".raw"):
+        path.with_suffix(old).unlink()
+    write_dicom(image, path.with_suffix(""))
+    for file in path.with_suffix("").iterdir():
+        data = pydicom.dcmread(file)
+        data.SeriesInstanceUID = path.stem
+        data.save_as(file)
+    return path.with_suffix("")
+
+
+def cut(path: Path, share: float) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Sixteen CTs in ten subsets: those of subsets 6 to 9 are sound, in three formats."""
+    root = tmp_path / "O'Neill's CTs (2024); mixed"
+    make_phantom(root, PhantomSettings(series=SERIES, size=64, slices=24, candidates=24), 0)
+    first = [find_cts(root / f"subset{n}")[0] for n in range(10)]
+    second = [find_cts(root / f"subset{n}")[1] for n in range(6)]
+    rewritten(first[6], ".nii.gz", True)
+    as_dicom(first[7])
+    rewritten(first[8], ".mhd", True)
+
+    cut(rewritten(first[0], ".nii.gz", True), 0.6)
+    rewritten(first[1], ".mha", True, change=1024)
+    next(as_dicom(first[2]).glob("0007*")).unlink()
+    raw = first[3].with_suffix(".raw")
+    raw.write_bytes(raw.read_bytes()[: raw.stat().st_size // 2].ljust(raw.stat().st_size, b"\0"))
+    raw = first[4].with_suffix(".raw")
+    raw.unlink()
+    raw.symlink_to("gone.raw")
+    page = next(as_dicom(first[5]).glob("0003*"))
+    page.write_text("<html>502 Bad Gateway</html>")
+    flipped = bytearray(rewritten(second[0], ".mhd", True).with_suffix(".zraw").read_bytes())
+    flipped[len(flipped) // 2] ^= 0xFF
+    second[0].with_suffix(".zraw").write_bytes(flipped)
+    second[1].write_text(second[1].read_text().replace("ElementSpacing = ", "ElementSpacing = 0 "))
+    second[2].unlink()
+    move_into(second[3], root / "subset3" / "deep")
+    (root / "subset4" / "loose.dcm").write_bytes(b"\0")
+    table = root / "annotations.csv"
+    lines = table.read_text().splitlines()
+    lines[3] += ",7,8"
+    table.write_text("\n".join(lines) + "\n")
+    (root / "subset6" / ".DS_Store").write_bytes(b"\0")
+    (root / "subset7" / "notes, by José.txt").write_text("fine")
+    return root
+
+
+def move_into(path: Path, folder: Path) -> None:
+    folder.mkdir()
+    for suffix in (".mhd", ".raw"):
+        path.with_suffix(suffix).rename(folder / path.with_suffix(suffix).name)
+
+
+NAMED = [
+    ("compression", "the file ends after"), ("not-hu", "above 700 HU"), ("uneven-steps", "after 0006.dcm"),
+    ("empty-slices", "hold a single value"), ("missing-voxels", "No such file"),
+    ("dicom-file", "0003.dcm: is not a DICOM file"), ("compression", "corrupt after"),
+    ("header", "ElementSpacing has 4 numbers"), ("missing-header", "voxels without an .mhd"),
+    ("not-read", "one level up"), ("not-read", "a folder of their own"), ("table", "more fields"),
+]  # fmt: skip
+
+
+def test_all_is_named_at_once_and_the_rest_trains(workflow: Workflow, root: Path) -> None:
+    workflow.config["data"] = {"source": "files", "root": str(root)}
+    workflow.config["folds"] = [6]
+    workflow.config["runs"] = {"second": workflow.config["runs"]["second"]}
+    failed = workflow.run(check=False)
+    assert failed.returncode != 0
+    problems = workflow.result("verify/problems.txt").read_text()
+    for kind, words in NAMED:
+        lines = [line for line in problems.splitlines() if line.startswith(f"  {kind}: ")]
+        assert any(words in line for line in lines), (kind, words, problems)
+    assert "the data set has problems; fix them, or set data.on_problem to skip" in failed.stderr
+    assert "Traceback" not in failed.stdout + failed.stderr
+    workflow.config["data"]["on_problem"] = "skip"
+    workflow.run()
+    series = pd.read_csv(workflow.result("series.csv"))
+    assert sorted(series["subset"]) == [4, 5, 6, 7, 8, 9]
+    assert len(pd.read_csv(workflow.result("runs/second/fold6/predictions.csv"))) > 0
+    assert workflow.planned() == []
