@@ -107,6 +107,10 @@ def enhanced(folder: Path) -> None:
     edit(folder, setting(NumberOfFrames=4))
 
 
+def no_intercept(folder: Path) -> None:
+    edit(folder, lambda data: data.__delattr__("RescaleIntercept"), 5)
+
+
 def no_ct(folder: Path) -> None:
     edit(folder, setting(Modality="MR"))
 
@@ -126,6 +130,7 @@ REFUSED = {
     ),
     one_turned: ("unequal-slices", "orientation of 1 slices differ"),
     enhanced: ("multi-frame", "holds 4 frames (enhanced multi-frame)"),
+    no_intercept: ("dicom-file", "0005.dcm: has no RescaleIntercept"),
     no_ct: ("header", "holds no DICOM CT series; left out: 10 files (MR)"),
 }
 

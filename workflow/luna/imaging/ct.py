@@ -10,6 +10,7 @@ import xxhash
 
 from luna.base.arrays import HuArray
 from luna.base.digests import file_checksum
+from luna.imaging.boxes import AIR_HU
 from luna.imaging.checks import header_problems, hu_problems
 from luna.imaging.dicom import DicomSeries, dicom_voxels, read_dicom
 from luna.imaging.folders import FILE_SUFFIXES, series_uid_of
@@ -19,8 +20,6 @@ from luna.imaging.itk import read_itk_header, read_itk_voxels
 from luna.imaging.metaimage import is_plain, read_metaimage_header, read_plain_voxels
 from luna.imaging.problem import BadCtError, Problem
 from luna.imaging.stored import file_problems, stream_problems
-
-AIR_HU = -1000
 
 
 @dataclass(frozen=True)

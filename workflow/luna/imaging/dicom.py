@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 _NO_SLICES = {".txt", ".xml", ".json", ".csv", ".pdf", ".md", ".html", ".htm", ".jpg", ".png", ".zip"}
 _STEP_TOLERANCE = 0.01
 _IN_PLANE_TOLERANCE_MM = 0.1
-_GEOMETRY = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Rows", "Columns")
+_NEEDED = (
+    "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Rows", "Columns",
+    "RescaleSlope", "RescaleIntercept",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -159,7 +162,7 @@ def _missing_attributes(slices: Sequence[Slice]) -> Iterator[Problem]:
             text = f"holds {each.data.NumberOfFrames} frames (enhanced multi-frame)"
             yield Problem("multi-frame", str(each.path), text)
             continue
-        lacking = [name for name in _GEOMETRY if each.data.get(name) in (None, "")]
+        lacking = [name for name in _NEEDED if each.data.get(name) in (None, "")]
         if lacking:
             yield Problem("dicom-file", str(each.path), f"has no {', '.join(lacking)}")
 
