@@ -45,9 +45,9 @@ def test_the_guide(prepared: Prepared, tmp_path: Path) -> None:
     shutil.copy(PROJECT / "Snakefile", tmp_path)
     assert len(follow_the_guide(tmp_path)) == 11
     models = []
-    for brightness in (0, 50):
-        out = tmp_path / f"out{brightness}"
-        recipe = ["--model.name=linear", f"--augmentation.brightness={brightness}", "--device=cpu"]
+    for gradient in (0, 50):
+        out = tmp_path / f"out{gradient}"
+        recipe = ["--model.name=linear", f"--augmentation.gradient={gradient}", "--device=cpu"]
         run(tmp_path, "workflow/scripts/train.py", *prepared.options(), *training_outputs(out), *recipe)
         history = pd.read_csv(out / "history.csv")
         mean = (history["correct/neg"] + history["correct/pos"]) / 2

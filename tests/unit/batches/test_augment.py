@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from luna.batches.augment import Augmenter, Motion, move, to_input, uniform
+from luna.batches.augment import Augmenter, Motion, blurred, move, to_input, uniform
 from luna.batches.epoch import Epoch, Position
 from luna.config.recipe import Augmentation, Recipe
 from luna.runtime.team import ALONE
@@ -76,7 +76,9 @@ def test_every_sample_of_a_batch_moves_on_its_own(blocks: torch.Tensor) -> None:
     assert all(not torch.allclose(moved[0], other) for other in moved[1:])
 
 
-@pytest.mark.parametrize("name", ["flip", "shift", "scale", "rotate", "noise"])
+@pytest.mark.parametrize(
+    "name", ["flip", "shift", "scale", "rotate", "contrast", "brightness", "blur", "noise"]
+)
 def test_every_amount_has_an_effect(blocks: torch.Tensor, name: str) -> None:
     changed = augmented(blocks, 1, **{name: 0.5})
     assert not torch.allclose(changed, to_input(blocks, CROP))
@@ -120,3 +122,40 @@ def test_motions_are_drawn_evenly_within_their_amounts() -> None:
         assert float(values.mean()) == pytest.approx(middle, abs=0.05 * reach)
         assert float(values.min()) == pytest.approx(middle - reach, abs=0.01 * reach)
         assert float(values.max()) == pytest.approx(middle + reach, abs=0.01 * reach)
+
+
+def test_contrast_and_brightness_change_every_voxel_of_a_crop_alike(blocks: torch.Tensor) -> None:
+    plain = to_input(blocks, CROP)
+    epoch = Epoch(1, np.zeros(6, dtype=np.int64), Recipe(batch_size=6), 0, ALONE)
+
+    def changed(**amounts: float) -> torch.Tensor:
+        return Augmenter(Augmentation(**amounts), CROP, 0, epoch, torch.device("cpu"))(blocks, WHOLE)
+
+    added = (changed(brightness=30) - plain).flatten(1)
+    torch.testing.assert_close(added, added[:, :1].expand_as(added), atol=1e-3, rtol=0)
+    assert len(added[:, 0].unique()) == 6
+    assert added.abs().max() <= 30
+    factor = ((changed(contrast=0.2) + 850) / (plain + 850).where(plain != -850, 1.0)).flatten(1)
+    torch.testing.assert_close(factor.median(1).values, factor[:, 0], atol=1e-3, rtol=0)
+    assert 0.8 <= factor[:, 0].min() < factor[:, 0].max() <= 1.2
+
+
+def test_a_blur_keeps_the_mean_and_smooths_in_the_plane() -> None:
+    """A single bright voxel becomes the products of 1/4, 1/2, 1/4 in its slice; others stay dark."""
+    crops = torch.zeros(1, 1, 3, 5, 5)
+    crops[0, 0, 1, 2, 2] = 16
+    smooth = blurred(crops)[0, 0]
+    assert smooth[[0, 2]].abs().max() == 0
+    assert smooth[1, 1:4, 1:4].tolist() == [[1, 2, 1], [2, 4, 2], [1, 2, 1]]
+    assert smooth.sum() == 16
+    assert torch.equal(blurred(torch.ones(1, 1, 2, 3, 4)), torch.ones(1, 1, 2, 3, 4)), "also at the border"
+
+
+def test_a_share_of_the_crops_is_blurred() -> None:
+    rng = np.random.default_rng(0)
+    blocks = torch.from_numpy(rng.integers(-1000, 1000, (400, 12, 18, 16), dtype=np.int16))
+    epoch = Epoch(1, np.zeros(400, dtype=np.int64), Recipe(batch_size=400), 0, ALONE)
+    augment = Augmenter(Augmentation(blur=0.25), CROP, 0, epoch, torch.device("cpu"))
+    crops = augment(blocks, Position(0, slice(0, 400), slice(0, 400)))
+    kept = (crops == to_input(blocks, CROP)).flatten(1).all(1)
+    assert 0.68 < kept.float().mean() < 0.82

@@ -17,6 +17,7 @@ import pandas as pd
 import pytest
 import torch
 import train as train_program
+from pydantic import ValidationError
 
 from conftest import PROJECT, SMALL_CROP, Prepared, training_outputs
 from luna.base.errors import UserError
@@ -26,6 +27,7 @@ from luna.config.recipe import NetworkSettings, Recipe
 from luna.config.split import SplitSettings
 from luna.crops.sources import CachedCrops
 from luna.data.folds import split_rows
+from luna.model.build import build_model
 from luna.model.file import ModelFile, load_tensors
 from luna.runtime.device import uses_bf16
 from luna.scoring.metrics import NAMES
@@ -33,6 +35,7 @@ from luna.training import loop
 from luna.training.checkpoints import Checkpoints
 from luna.training.job import TrainingJob
 from luna.training.loop import train
+from luna.training.optim import build_optimizer, build_schedule
 from luna.training.state import TrainingState
 from luna.training.tensorboard import TensorBoardLogs
 from unit.deploy.conftest import KEY
@@ -188,6 +191,74 @@ def test_a_finished_training_is_kept(
         (tmp_path / "model.pt").write_bytes(b"damaged")
         with pytest.raises(AssertionError, match="trains again"):
             run(prepared, job(tmp_path))
+
+
+def test_averaged_weights(prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The exponential moving average over all steps is what is kept; a resumed training has the same."""
+    recipe = {"average": 0.8, "epochs": 1}
+    seen = []
+    step_on = TrainingState.step_on
+
+    def noting(self: TrainingState) -> None:
+        step_on(self)
+        seen.append(self.model.head_linear.bias.detach().clone())
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainingState, "step_on", noting)
+        run(prepared, job(tmp_path, recipe))
+    expected = seen[0]
+    for bias in seen[1:]:
+        expected = 0.8 * expected + 0.2 * bias
+    kept = ModelFile.load(tmp_path / "model.pt").weights["head_linear.bias"]
+    torch.testing.assert_close(kept, expected)
+    assert not torch.equal(kept, seen[-1])
+    whole = results(tmp_path)
+    for name in ("model.pt", "history.csv"):
+        (tmp_path / name).unlink()
+
+    def stopping(self: TrainingState) -> None:
+        if self.step == 4:
+            raise KeyboardInterrupt
+        step_on(self)
+
+    shutil.rmtree(tmp_path / "state")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(TrainingState, "step_on", stopping)
+        run(prepared, job(tmp_path, recipe), Logs(checkpoint_minutes=1e-9))
+    run(prepared, job(tmp_path, recipe))
+    assert results(tmp_path) == whole
+
+
+def test_a_decay_of_kernels_spares_biases_and_normalisations() -> None:
+    model = build_model(NetworkSettings(channels=(2, 4)), SMALL_CROP.crop)
+    spared = [each for name, each in model.named_parameters() if "bias" in name or "norm" in name]
+    for decay, decayed in (("all", []), ("kernels", spared)):
+        optimizer = build_optimizer(model, recipe_with(weight_decay=0.1, decay=decay))
+        of = {id(each): group["weight_decay"] for group in optimizer.param_groups for each in group["params"]}
+        assert len(of) == len(list(model.parameters()))
+        assert {key for key, value in of.items() if value == 0} == {id(each) for each in decayed}
+
+
+def test_a_warm_up_rises_and_then_follows_the_schedule() -> None:
+    def rates(**recipe: Any) -> list[float]:
+        settings = recipe_with(learning_rate=1.0, epochs=1, **recipe)
+        optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+        schedule = build_schedule(optimizer, settings, steps_per_epoch=12)
+        found = []
+        for _ in range(12):
+            found.append(optimizer.param_groups[0]["lr"])
+            optimizer.step()
+            schedule.step()
+        return [*found, optimizer.param_groups[0]["lr"]]
+
+    assert rates(schedule="constant", warmup=4) == pytest.approx([0.25, 0.5, 0.75] + [1.0] * 10)
+    cosine = rates(schedule="cosine", warmup=4)
+    assert cosine[:5] == pytest.approx([0.25, 0.5, 0.75, 1, 1])
+    assert cosine[8] == pytest.approx(0.5)
+    assert cosine[12] == pytest.approx(0)
+    assert cosine[4:] == sorted(cosine[4:], reverse=True)
+    with pytest.raises(ValidationError, match="rises by itself"):
+        recipe_with(schedule="onecycle", warmup=4)
 
 
 @pytest.mark.parametrize("threads", [1, 3])

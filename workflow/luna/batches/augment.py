@@ -19,6 +19,9 @@ from luna.config.recipe import Augmentation
 
 Size = tuple[int, int, int]
 
+LUNG_HU = -850.0
+"""A change of contrast leaves the lung as it is."""
+
 
 class Motion(NamedTuple):
     """How each crop of a batch is moved.
@@ -66,6 +69,13 @@ class Augmenter:
             crops = move(blocks, self._crop, self._motion(position))
         else:
             crops = to_input(blocks, self._crop)
+        if amount.blur > 0:
+            crops = torch.where(self._chosen("blur", amount.blur, position), blurred(crops), crops)
+        if amount.contrast > 0:
+            factor = 1 + amount.contrast * self._between("contrast", position)
+            crops = LUNG_HU + (crops - LUNG_HU) * factor
+        if amount.brightness > 0:
+            crops = crops + amount.brightness * self._between("brightness", position)
         if amount.noise > 0:
             crops = crops + self._noise(position)
         return crops
@@ -78,6 +88,14 @@ class Augmenter:
             scale=1 + amount.scale * (2 * self._uniform("scale", 1, position)[:, 0] - 1),
             angle=math.radians(amount.rotate) * (2 * self._uniform("rotate", 1, position)[:, 0] - 1),
         )
+
+    def _between(self, name: str, position: Position) -> Tensor:
+        """A number between -1 and 1 for each sample, to multiply crops with, float32 (n, 1, 1, 1, 1)."""
+        return (2 * self._uniform(name, 1, position) - 1)[:, :, None, None, None]
+
+    def _chosen(self, name: str, share: float, position: Position) -> Tensor:
+        """Which samples are changed, a share of them on average, bool (n, 1, 1, 1, 1)."""
+        return (self._uniform(name, 1, position) < share)[:, :, None, None, None]
 
     def _uniform(self, name: str, count: int, position: Position) -> Tensor:
         """Random numbers in [0, 1) for each sample, float32 (n, count), from a stream of this name."""
@@ -97,6 +115,17 @@ class Augmenter:
         noise = torch.empty((whole.stop - whole.start, 1, *self._crop), device=self._device)
         noise.normal_(0, self._augmentation.noise, generator=generator)
         return noise[part.start - whole.start : part.stop - whole.start]
+
+
+def blurred(crops: Tensor) -> Tensor:
+    """Crops (n, 1, index, row, column) smoothed with 1/4, 1/2, 1/4 along rows and columns: 0.7 voxels."""
+    for axis in (3, 4):
+        size = crops.shape[axis]
+        # The voxel beyond the border repeats the last one.
+        before = torch.cat([crops.narrow(axis, 0, 1), crops.narrow(axis, 0, size - 1)], axis)
+        after = torch.cat([crops.narrow(axis, 1, size - 1), crops.narrow(axis, size - 1, 1)], axis)
+        crops = (before + 2 * crops + after) / 4
+    return crops
 
 
 def uniform(samples: int, count: int, seed: int, name: str, epoch: int) -> np.ndarray:

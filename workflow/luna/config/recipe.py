@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from luna.config.section import GivenPath, Section
 
@@ -25,6 +25,15 @@ class Augmentation(Section):
 
     rotate: Annotated[float, Field(ge=0, le=180)] = 0
     """Largest rotation in the row-column plane, in degrees."""
+
+    contrast: Annotated[float, Field(ge=0, lt=1)] = 0
+    """Largest change of contrast about -850 HU, the lung, as a fraction (0.1 means 90 to 110 per cent)."""
+
+    brightness: NotNegative = 0
+    """Largest shift of all voxels of a crop, in HU."""
+
+    blur: Share = 0
+    """Probability of a slight blur in the row-column plane."""
 
     noise: NotNegative = 0
     """Standard deviation of added Gaussian noise, in HU."""
@@ -72,8 +81,18 @@ class Recipe(Section):
     weight_decay: NotNegative = 0
     """Weight decay of the optimizer."""
 
+    decay: Literal["all", "kernels"] = "all"
+    """What the weight decay acts on: `kernels` spares biases and the weights of normalisations."""
+
     schedule: Literal["constant", "onecycle", "cosine"] = "constant"
     """How the learning rate changes from step to step."""
+
+    warmup: Annotated[int, Field(ge=0)] = 0
+    """Steps over which the learning rate rises at the start; not with onecycle, which rises by itself."""
+
+    average: Annotated[float, Field(ge=0, lt=1)] = 0
+    """Decay of an exponential moving average of the weights, step by step, such as 0.997. The averaged
+    weights are those that are validated and kept; 0 keeps the weights themselves."""
 
     balance: NotNegative = 0
     """Negatives for each positive in an epoch; 0 keeps the natural ratio."""
@@ -109,3 +128,9 @@ class Recipe(Section):
 
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Arithmetic of the network's layers; `auto` is bf16 where the device gains by it."""
+
+    @model_validator(mode="after")
+    def _one_rise(self) -> "Recipe":
+        if self.schedule == "onecycle" and self.warmup:
+            raise ValueError("has a warmup beside the schedule onecycle, which rises by itself")
+        return self

@@ -85,8 +85,7 @@ def fit(setup: Setup) -> None:
             weighted_loss(losses, batch.labels, recipe, team).backward()
             if recipe.gradient_clip > 0:
                 nn.utils.clip_grad_norm_(state.model.parameters(), recipe.gradient_clip)
-            state.optimizer.step()
-            state.schedule.step()
+            state.step_on()
             state.record_step(position, logits, losses)
             # The clocks of a team would not agree: it saves only at the end of an epoch.
             if team.size == 1 and setup.checkpoints.is_due():
@@ -106,7 +105,7 @@ def fit(setup: Setup) -> None:
 def validate(setup: Setup) -> None:
     """Evaluate the epoch on the validation set; keep its weights if it is the best so far."""
     recipe, state, labels = setup.job.recipe, setup.state, setup.validation.dataset.labels
-    predictions = predict(state.model, setup.validation, setup.device, recipe.precision, team=setup.team)
+    predictions = predict(state.judged, setup.validation, setup.device, recipe.precision, team=setup.team)
     setup.logs.write_worst(
         state.samples_seen, worst_crops(setup.validation.dataset, predictions.probabilities)
     )

@@ -70,7 +70,8 @@ def set_up(
     network = share(model, device, team)
     first = Epoch(1, training_set.labels, recipe, job.seed, team)
     optimizer = build_optimizer(model, recipe)
-    state = TrainingState(model, optimizer, build_schedule(optimizer, recipe, len(first.batches)), device)
+    schedule = build_schedule(optimizer, recipe, len(first.batches))
+    state = TrainingState(model, optimizer, schedule, device, recipe.average)
     checkpoints = Checkpoints(job.state_folder, key, logs.checkpoint_minutes)
     tensorboard = TensorBoardLogs(logs if team.is_first else Logs(), job.run, job.fold)
     with team.first_before_others():

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from luna.base.arrays import FloatArray
 from luna.batches.epoch import Position
@@ -34,7 +35,7 @@ class TrainingState:
 
     epoch: how many are finished. step: how many steps of the next one are done. outcome: of each
     sample of the epoch under way its probability of a nodule and its loss, float32 (2, n), on the
-    device.
+    device. average: decay of the moving average of the weights; 0 for none.
     """
 
     def __init__(
@@ -43,13 +44,31 @@ class TrainingState:
         optimizer: torch.optim.Optimizer,
         schedule: torch.optim.lr_scheduler.LRScheduler,
         device: torch.device,
+        average: float = 0,
     ) -> None:
         self.model, self.optimizer, self.schedule = model, optimizer, schedule
+        self.averaged = (
+            AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(average), use_buffers=True)
+            if average
+            else None
+        )
         self.epoch, self.step, self.samples_seen = 0, 0, 0
         self.outcome = torch.empty((2, 0), device=device)
         self.history: list[Row] = []
         self.best = Best()
         self.best_weights: Weights = copied(model.state_dict())
+
+    @property
+    def judged(self) -> nn.Module:
+        """The model that is validated and kept: the averaged one, where there is one."""
+        return self.model if self.averaged is None else self.averaged.module
+
+    def step_on(self) -> None:
+        """Take a step with the gradients that were computed."""
+        self.optimizer.step()
+        self.schedule.step()
+        if self.averaged is not None:
+            self.averaged.update_parameters(self.model)
 
     def begin_epoch(self, samples: int) -> None:
         """Make room for an epoch's outcome, unless an interrupted epoch is resumed."""
@@ -77,7 +96,7 @@ class TrainingState:
         same = metric == self.best.metric or self.best.value is None
         if is_better(value, self.best.value, metric) if same else metric != FALLBACK_METRIC:
             self.best = Best(self.epoch, metric, value, threshold)
-            self.best_weights = copied(self.model.state_dict())
+            self.best_weights = copied(self.judged.state_dict())
 
     def is_stalled(self, patience: int) -> bool:
         """Whether early stopping ends the training: no better epoch for `patience` epochs; 0 never does."""
@@ -91,6 +110,7 @@ class TrainingState:
         """Everything that is needed to resume from here, as tensors and plain values."""
         return {
             "model": self.model.state_dict(),
+            "averaged": None if self.averaged is None else self.averaged.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
             "epoch": self.epoch,
@@ -105,6 +125,8 @@ class TrainingState:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Resume from a state that `state_dict` returned."""
         self.model.load_state_dict(state["model"])
+        if self.averaged is not None:
+            self.averaged.load_state_dict(state["averaged"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
         self.epoch, self.step, self.samples_seen = state["epoch"], state["step"], state["samples_seen"]
