@@ -273,3 +273,15 @@ def test_a_ct_from_the_future_is_named_before_work_starts(with_files: Workflow) 
     )
     os.utime(raw)
     assert with_files.planned() == []
+
+
+def test_a_run_that_starts_from_another(done: Workflow) -> None:
+    """It waits for that run, and trains again when that run does."""
+    done.config["runs"]["third"] = {
+        "epochs": 1, "samples_per_epoch": 32, "model": {"channels": [2, 4]}, "init_weights": "run:second",
+    }  # fmt: skip
+    assert done.planned() == sorted([*of_runs("third"), *AFTER])
+    done.run()
+    assert done.planned() == []
+    done.config["runs"]["second"]["learning_rate"] = 0.01
+    assert done.planned() == sorted([*of_runs("second", "third"), *AFTER])

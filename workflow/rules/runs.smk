@@ -24,6 +24,14 @@ def recipe_of(wildcards):
     return RUNS[wildcards.run]
 
 
+def initial_weights(wildcards):
+    """The file of weights that a training starts from, if there is one."""
+    recipe = recipe_of(wildcards)
+    if recipe.earlier_run:
+        return layout.MODEL.format(run=recipe.earlier_run, fold=wildcards.fold)
+    return recipe.init_weights or []
+
+
 def launcher(gpus):
     """What starts a training in as many processes as GPUs share it."""
     if gpus == 1:

@@ -111,7 +111,11 @@ def missing_files():
     for those of the new config.
     """
     named = [("phantom.background", CONFIG.phantom.background)] if PHANTOM else []
-    named += [(f"runs.{run}.init_weights", RUNS[run].init_weights) for run in RUNS]
+    named += [
+        (f"runs.{run}.init_weights", recipe.init_weights)
+        for run, recipe in RUNS.items()
+        if not recipe.earlier_run
+    ]
     made = ["data.annotations", "data.candidates"] if PHANTOM else []
     named += [(key, path) for key in TABLES if key not in made for path in TABLES[key]]
     return [

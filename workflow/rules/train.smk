@@ -13,7 +13,7 @@ rule train:
         crops=CROPS,
         series=layout.SERIES,
         candidates=layout.CANDIDATES,
-        weights=lambda wildcards: recipe_of(wildcards).init_weights or [],
+        weights=initial_weights,
     output:
         # Not deleted before the job starts: a training that would end in the same files keeps them.
         model=update(layout.MODEL),
@@ -37,6 +37,9 @@ rule train:
         split=options(CONFIG.split, "split.", only=["method", "stride"]),
         recipe=lambda wildcards: options(recipe_of(wildcards)),
         seed=CONFIG.seed,
+        weights=lambda wildcards, input: (
+            input.weights if recipe_of(wildcards).earlier_run else []
+        ),
         state=state_folder,
         tensorboard=tensorboard_folder,
     message:
@@ -44,6 +47,7 @@ rule train:
     shell:
         '"$PYTHON" {params.launcher} "$SCRIPTS/train.py" --run {wildcards.run} --fold {wildcards.fold}'
         " --seed {params.seed} {params.recipe} {params.split}"
+        " --weights {params.weights:q}"
         " --series {input.series:q} --candidates {input.candidates:q}"
         " --crops {params.crops:q} {params.crop_options}"
         " --model {output.model:q} --history {output.history:q} --state {params.state:q}"

@@ -15,6 +15,7 @@ from luna.cli.options import Parser
 from luna.cli.program import command_line_program
 from luna.deploy.card import write_card
 from luna.deploy.onnx import compare, export_onnx
+from luna.model.file import ModelFile
 
 log = logging.getLogger("luna")
 
@@ -39,8 +40,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     export_onnx(options.model, options.onnx)
     if options.check:
         candidates, crops = candidates_and_crops(options)
+        crop = ModelFile.load(options.model).crop
         first = np.arange(min(options.check, len(candidates)))
-        difference = compare(options.model, options.onnx, LunaDataset(candidates, crops, first))
+        difference = compare(options.model, options.onnx, LunaDataset(candidates, crops, first, crop=crop))
         log.info("%s: differs from torch by at most %.1e", options.onnx, difference)
     write_card(options.model, options.evaluation, options.verification, options.card)
 

@@ -52,6 +52,7 @@ class LunaTrainingApp:
             model_file=path(options.model, layout.MODEL),
             history_file=path(options.history, layout.HISTORY),
             state_folder=path(options.state, layout.STATE),
+            weights_of_run=options.weights,
         )
         machine, logs = section_of(options, MachineSettings), section_of(options, Logs)
         train(job, machine, logs, *candidates_and_crops(options))
@@ -67,6 +68,9 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--model", type=Path, help="model.pt to write; default below results/runs")
     parser.add_argument("--history", type=Path, help="history.csv to write; default below results/runs")
     parser.add_argument("--state", type=Path, help="folder of the checkpoints; default below results/runs")
+    parser.add_argument(
+        "--weights", type=Path, nargs="?", help="model.pt of the run in --init-weights=run:NAME"
+    )
     add_section(parser, Recipe)
     add_section(parser, SplitSettings, "split.")
     add_data_options(parser)

@@ -40,3 +40,11 @@ def test_dataset_options(prepared: Prepared, dataset: LunaDataset) -> None:
     for wrong in ({"series_uid": "1.2"}, {"sortby_str": "size"}, {"isValSet_bool": True}):
         with pytest.raises(UserError):
             LunaDataset(candidates, source, **wrong)
+
+
+def test_a_smaller_crop_is_the_middle_of_the_cached_one(dataset: LunaDataset, prepared: Prepared) -> None:
+    small = LunaDataset(prepared.candidates, dataset.source, crop=(8, 12, 10))
+    for index in (0, 50):
+        assert np.array_equal(small.crop(index), dataset.crop(index)[4:12, 2:14, 3:13])
+    with pytest.raises(UserError, match="set cache"):
+        LunaDataset(prepared.candidates, dataset.source, crop=(8, 17, 10))

@@ -59,6 +59,16 @@ def test_the_config_given_is_not_changed() -> None:
         ({"runs": {"a": {}}, 3: {}}, ["3: YAML reads the name 3 as a number"]),
         ({"runs": {"a": {}}, "cache": {"clip": [400, -1000]}}, ["cache.clip: [400, -1000] is not a range"]),
         ({"runs": {"a": {}}, "cache": {"clip": [0, 0]}}, ["cache.clip: [0, 0] is not a range"]),
+        ({"runs": {"a": {"init_weights": "run:b"}}}, ["runs.a.init_weights: run b is not one of the runs"]),
+        (
+            {"runs": {"a": {"init_weights": "run:b"}, "b": {"init_weights": "run:a"}}},
+            [
+                "runs.a.init_weights: run a starts from itself",
+                "runs.b.init_weights: run b starts from itself",
+            ],
+        ),
+        ({"runs": {"a": {"crop": [16, 64, 16]}}}, ["runs.a.crop: [16, 64, 16] is larger than cache.crop"]),
+        ({"runs": {"a": {"crop": [16, 16]}}}, ["runs.a.crop: [16, 16] has not three sizes"]),
         ({"runs": {"a": 3}}, ["runs.a: 3 is not allowed"]),
         ({"runs": {"a": {}}, "cache": {"codec": "zip"}}, ["cache.codec: 'zip'", "`lz4`, `none`"]),
         ({"runs": {"a": {}}, "cache": {"crop": [32, 48]}}, ["cache.crop: [32, 48]", "3 of integer"]),

@@ -21,8 +21,10 @@ def test_evaluation_with_flips_chooses_its_own_threshold(
 
 def test_a_model_for_other_crops_is_refused(prepared: Prepared, model: Path, tmp_path: Path) -> None:
     options = [*prepared.options(), "--model", str(model), "--annotations", str(prepared.annotations)]
-    other = ["--cache.crop", "16", "16", "24", "--cache.source=none"]
-    with pytest.raises(UserError, match=r"made for crops of \[16, 16, 16\] voxels"):
+    other = ["--cache.crop", "16", "16", "12", "--cache.source=none"]
+    with pytest.raises(
+        UserError, match=r"crops of \[16, 16, 16\] voxels are wanted, those of the cache have \[16, 16, 12\]"
+    ):
         evaluate.main([*options, *evaluation_outputs(tmp_path), *other])
 
 

@@ -520,3 +520,27 @@ def test_an_epoch_without_the_metric_never_beats_one_with_it() -> None:
         state.keep_if_best(value, metric, 0.5)
         best.append(state.best.epoch)
     assert best == [1, 1, 3, 3, 3, 6, 6, 6]
+
+
+def test_a_second_stage_on_larger_crops(prepared: Prepared, tmp_path: Path) -> None:
+    """It starts from the first stage's convolutions; the last layer, of another size, starts anew."""
+    small = {"crop": [8, 12, 12], "epochs": 1}
+    run(prepared, job(tmp_path / "first", small))
+    first = ModelFile.load(tmp_path / "first" / "model.pt")
+    assert first.crop == (8, 12, 12)
+    weights = tmp_path / "first" / "model.pt"
+    second_stage = {"init_weights": "run:first", "epochs": 0}
+    run(prepared, job(tmp_path / "second", second_stage, weights_of_run=weights))
+    run(prepared, job(tmp_path / "scratch", {"epochs": 0}))
+    second, scratch = (ModelFile.load(tmp_path / name / "model.pt") for name in ("second", "scratch"))
+    assert second.crop == (16, 16, 16)
+    for name, value in second.weights.items():
+        is_head = name == "head_linear.weight"
+        assert torch.equal(value, (scratch if is_head else first).weights[name]), name
+    with pytest.raises(UserError, match="init_weights is run:first: give"):
+        run(prepared, job(tmp_path / "third", second_stage))
+
+
+def test_a_file_of_weights_must_fit(prepared: Prepared, undisturbed: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"head_linear.weight: shape \(2, .*\), the model has"):
+        run(prepared, job(tmp_path, {"crop": [8, 12, 12], "init_weights": str(undisturbed / "model.pt")}))

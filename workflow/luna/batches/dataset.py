@@ -29,8 +29,9 @@ class LunaDataset(Dataset[Sample]):
     candidates: all rows of candidates.csv; rows: which of them (default all). With val_stride
     every val_stride-th is for validation: isValSet_bool True keeps these, otherwise they are left
     out. series_uid keeps one series. sortby_str: `random` (seeded), `series_uid` or
-    `label_and_size` (nodules first, largest first); None keeps the order of the rows.
-    Raises UserError when nothing is left.
+    `label_and_size` (nodules first, largest first); None keeps the order of the rows. crop: what a
+    model sees, (index, row, column) voxels in the middle of a source's crop; None for all of it.
+    Raises UserError when nothing is left, and for a crop that is larger than the source's.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class LunaDataset(Dataset[Sample]):
         series_uid: str | None = None,
         sortby_str: str | None = None,
         seed: int = 0,
+        crop: tuple[int, int, int] | None = None,
     ) -> None:
         rows = np.arange(len(candidates)) if rows is None else np.asarray(rows)
         if series_uid is not None:
@@ -57,6 +59,12 @@ class LunaDataset(Dataset[Sample]):
         self.rows = rows[_sort_order(candidates.iloc[rows], sortby_str, seed)]
         chosen = candidates.iloc[self.rows]
         self.source = source
+        self.crop_size = crop or source.settings.crop
+        if any(size > most for size, most in zip(self.crop_size, source.settings.crop, strict=True)):
+            raise UserError(
+                f"crops of {list(self.crop_size)} voxels are wanted, those of the cache have"
+                f" {list(source.settings.crop)}; set cache.crop to at least as many"
+            )
         self.labels: IntArray = chosen["class"].to_numpy(dtype=np.int64, copy=True)
         self.series_uids = chosen["seriesuid"].to_numpy()
         self.centers_irc = chosen[IRC].to_numpy(dtype=np.int64, copy=True)
@@ -81,16 +89,21 @@ class LunaDataset(Dataset[Sample]):
         return digest([self.source.digest_of(self.rows), self.labels.tolist()])
 
     def crop(self, index: int) -> HuArray:
-        """A sample's crop without its margin, int16."""
-        settings = self.source.settings
-        block = np.empty(settings.block, dtype=np.int16)
+        """A sample's crop without its margin, int16 crop_size."""
+        block = np.empty(self.source.settings.block, dtype=np.int16)
         self.source.read(int(self.rows[index]), block)
-        return block[settings.middle]
+        return block[middle(block.shape, self.crop_size)]
 
     def read_into(self, indices: IntArray, out: npt.NDArray[np.int16]) -> None:
         """Fill out[k] with the crop of sample indices[k]."""
         for row, crop in zip(self.rows[indices], out, strict=True):
             self.source.read(int(row), crop)
+
+
+def middle(shape: tuple[int, ...], size: tuple[int, ...]) -> tuple[slice, ...]:
+    """Where a box of this size lies in the middle of one of this shape."""
+    starts = [(whole - part) // 2 for whole, part in zip(shape, size, strict=True)]
+    return tuple(slice(start, start + part) for start, part in zip(starts, size, strict=True))
 
 
 class Samples(Sequence[Sample]):

@@ -2,8 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from luna.config.cache import Size as CropSize
 from luna.config.section import GivenPath, Section
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -117,10 +118,15 @@ class Recipe(Section):
     select: Literal["loss/all", "correct/all", "auc", "average_precision", "f1"] = "loss/all"
     """The validation metric that chooses the best epoch."""
 
+    crop: tuple[CropSize, ...] = ()
+    """Size of the crops that the network sees, in voxels (index, row, column): the middle of those of
+    the cache; empty for all of these."""
+
     model: NetworkSettings = NetworkSettings()
 
     init_weights: GivenPath = ""
-    """A file of weights of this network to start from, such as published ones; empty for none."""
+    """Weights of this network to start from: a file, such as published ones, or `run:NAME` for those of
+    another run and the same fold (its last layer starts anew where the crops have another size)."""
 
     threads: Annotated[int, Field(ge=1, le=256)] = 2
     """Threads that compute on a CPU, shared by the processes of a run. Their number changes how gradients
@@ -128,6 +134,24 @@ class Recipe(Section):
 
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Arithmetic of the network's layers; `auto` is bf16 where the device gains by it."""
+
+    @field_validator("crop")
+    @classmethod
+    def _three_sizes_or_none(cls, crop: tuple[int, ...]) -> tuple[int, ...]:
+        if len(crop) not in (0, 3):
+            raise ValueError("has not three sizes: index, row, column")
+        return crop
+
+    @property
+    def crop_size(self) -> tuple[int, int, int] | None:
+        """The crops' size, where it is not that of the cache."""
+        return (self.crop[0], self.crop[1], self.crop[2]) if self.crop else None
+
+    @property
+    def earlier_run(self) -> str | None:
+        """The run whose weights this one starts from, if there is one."""
+        before, _, name = self.init_weights.partition(":")
+        return name if before == "run" else None
 
     @model_validator(mode="after")
     def _one_rise(self) -> "Recipe":

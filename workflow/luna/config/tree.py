@@ -55,6 +55,24 @@ class Config(Section):
             raise ValueError("names a fold twice")
         return folds
 
+    @model_validator(mode="after")
+    def _runs_fit(self) -> "Config":
+        """Runs that others start from exist and come to an end; crops fit into those of the cache."""
+        problems = []
+        for name, recipe in self.runs.items():
+            before, earlier = [name], recipe.earlier_run
+            while earlier is not None and earlier in self.runs and earlier not in before:
+                before.append(earlier)
+                earlier = self.runs[earlier].earlier_run
+            if earlier is not None:
+                why = "starts from itself" if earlier in before else "is not one of the runs"
+                problems.append(f"runs.{name}.init_weights: run {earlier} {why}")
+            if recipe.crop and any(a > b for a, b in zip(recipe.crop, self.cache.crop, strict=True)):
+                problems.append(f"runs.{name}.crop: {list(recipe.crop)} is larger than cache.crop")
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
     @model_validator(mode="before")
     @classmethod
     def _lay_runs_over_training(cls, values: Any) -> Any:

@@ -10,7 +10,6 @@ import pandas as pd
 import torch
 
 from luna.base.arrays import FloatArray
-from luna.base.errors import UserError
 from luna.base.files import write_csv, write_record
 from luna.batches.dataset import LunaDataset
 from luna.batches.loaders import explain_dead_workers, make_loader
@@ -56,18 +55,14 @@ def evaluate(
 
     candidates and series: rows of candidates.csv and series.csv. The test set is that of the
     model's fold; with the stride split, which has none, the validation set. Raises UserError when
-    the model was made for other crops.
+    the model was made for larger crops.
     """
     trained = ModelFile.load(job.model_file)
-    if trained.crop != source.settings.crop:
-        raise UserError(
-            f"{job.model_file}: made for crops of {list(trained.crop)} voxels, the cache has"
-            f" {list(source.settings.crop)}; train it again or set cache.crop"
-        )
     rows = split_rows(candidates, trained.fold, trained.split)
     leaks = trained.split.method == "stride"
     tested = rows.val if leaks else rows.tst
-    datasets = [LunaDataset(candidates, source, part) for part in (tested, rows.val)[: 1 + job.flips]]
+    parts = (tested, rows.val)[: 1 + job.flips]
+    datasets = [LunaDataset(candidates, source, part, crop=trained.crop) for part in parts]
     with prepared_device(machine.device, usable_threads(machine.threads)) as device:
         probabilities = _predict(trained, datasets, job.flips, machine, device)
     predictions = predictions_table(candidates, tested, probabilities[0])

@@ -1,5 +1,6 @@
 """model.pt: the file that holds all that predicting needs. Reading one never runs code from it."""
 
+import logging
 import zipfile
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -20,6 +21,11 @@ from luna.model.layers import CLASS_NAMES
 from luna.runtime.device import place
 
 FORMAT = 3
+
+HEAD = "head_"
+"""How the names of the last layer's weights begin, whose shape follows from the crop."""
+
+log = logging.getLogger(__name__)
 
 Weights = dict[str, Tensor]
 
@@ -114,14 +120,22 @@ def load_tensors(path: Path) -> Any:
         raise DamagedFileError(str(error).split("\n")[0]) from error
 
 
-def load_weights(model: nn.Module, path: Path) -> None:
-    """Load published weights strictly. Raises UserError that lists every name that does not fit."""
+def load_weights(model: nn.Module, path: Path, may_differ: str = "") -> None:
+    """Load weights, strictly: UserError lists every name that does not fit.
+
+    may_differ: those whose name begins so stay as they are where their shape is another.
+    """
     try:
         state = load_tensors(path)
     except (DamagedFileError, FileNotFoundError) as error:
         raise UserError(f"{path}: no readable weights ({error})") from error
     state = next((state[key] for key in ("weights", "model_state", "state_dict") if key in state), state)
     own = model.state_dict()
+    heads = [name for name in own if may_differ and name.startswith(may_differ) and name in state]
+    kept = [name for name in heads if state[name].shape != own[name].shape]
+    if kept:
+        log.info("%s: %s have another shape here and start anew", path, ", ".join(kept))
+        state = state | {name: own[name] for name in kept}
     problems = [f"missing: {name}" for name in own if name not in state]
     problems += [f"unknown: {name}" for name in state if name not in own]
     problems += [

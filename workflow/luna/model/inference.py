@@ -38,7 +38,7 @@ def predict(
     processes of a team share the samples, and all get the whole result.
     """
     dataset = loader.dataset
-    crop = dataset.source.settings.crop
+    crop = dataset.crop_size
     kept = torch.zeros((2, len(dataset)), device=device)
     part = team.part(np.arange(len(dataset)))
     batches = batches_of(np.arange(len(dataset))[part], batch_size)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from luna.base.errors import UserError
 from luna.config.recipe import Recipe
 from luna.config.split import SplitSettings
 
@@ -11,7 +12,8 @@ from luna.config.split import SplitSettings
 class TrainingJob:
     """Everything that determines a trained model, and where the results go.
 
-    code: digest of the program. state_folder: where checkpoints are kept.
+    code: digest of the program. state_folder: where checkpoints are kept. weights_of_run: model.pt of the
+    run that the recipe continues, where it names one.
     """
 
     run: str
@@ -23,3 +25,20 @@ class TrainingJob:
     model_file: Path
     history_file: Path
     state_folder: Path
+    weights_of_run: Path | None = None
+
+    @property
+    def continues_a_run(self) -> bool:
+        """Whether it starts from the weights of another run of the workflow."""
+        return self.recipe.earlier_run is not None
+
+    @property
+    def weights_file(self) -> Path | None:
+        """The file of the weights that it starts from. Raises UserError where a run's was not given."""
+        if not self.continues_a_run:
+            return Path(self.recipe.init_weights) if self.recipe.init_weights else None
+        if self.weights_of_run is None:
+            raise UserError(
+                f"init_weights is {self.recipe.init_weights}: give that run's model.pt by --weights"
+            )
+        return self.weights_of_run

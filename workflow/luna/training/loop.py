@@ -43,8 +43,9 @@ def train(
     not finite (naming the candidates) or too little memory.
     """
     rows = split_rows(candidates, job.fold, job.split)
-    training_set = LunaDataset(candidates, source, rows.trn)
-    validation_set = LunaDataset(candidates, source, rows.val)
+    training_set, validation_set = (
+        LunaDataset(candidates, source, part, crop=job.recipe.crop_size) for part in (rows.trn, rows.val)
+    )
     key = training_key(job, device_kind(machine.device), training_set, validation_set)
     if is_finished(job, key):
         log.info("%s was trained by this recipe on these samples before: it is kept", job.model_file)
@@ -63,7 +64,7 @@ def train(
             setup = set_up(job, key, machine, logs, device, team, training_set, validation_set)
             fit(setup)
         if team.is_first:
-            write_results(job, key, setup.state, source.settings)
+            write_results(job, key, setup.state, training_set)
         leave_team()
 
 
@@ -73,7 +74,7 @@ def fit(setup: Setup) -> None:
     recipe, training_set = job.recipe, setup.training.dataset
     while state.epoch < recipe.epochs and not state.is_stalled(recipe.early_stopping):
         epoch = Epoch(state.epoch + 1, training_set.labels, recipe, job.seed, team)
-        augment = Augmenter(recipe.augmentation, training_set.source.settings.crop, job.seed, epoch, device)
+        augment = Augmenter(recipe.augmentation, training_set.crop_size, job.seed, epoch, device)
         state.begin_epoch(len(epoch.order))
         setup.network.train()
         for batch, position in epoch.load(setup.training, state.step, f"{job.run} fold {job.fold}"):

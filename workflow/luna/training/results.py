@@ -6,7 +6,7 @@ import pandas as pd
 
 from luna.base.errors import UserError
 from luna.base.files import write_csv
-from luna.config.cache import CropSettings
+from luna.batches.dataset import LunaDataset
 from luna.model.file import ModelFile, copied
 from luna.model.key import TrainingKey
 from luna.training.history import HISTORY_COLUMNS
@@ -31,13 +31,13 @@ def mark_as_new(job: TrainingJob) -> None:
     os.utime(job.model_file)
 
 
-def write_results(job: TrainingJob, key: TrainingKey, state: TrainingState, settings: CropSettings) -> None:
+def write_results(job: TrainingJob, key: TrainingKey, state: TrainingState, samples: LunaDataset) -> None:
     """Write history.csv, and model.pt with the best epoch's weights."""
     write_csv(job.history_file, pd.DataFrame(state.history, columns=HISTORY_COLUMNS))
     model_file = ModelFile(
         weights=copied(state.best_weights),
-        crop=settings.crop,
-        clip=settings.clip,
+        crop=samples.crop_size,
+        clip=samples.source.settings.clip,
         threshold=state.best.threshold,
         epoch=state.best.epoch,
         run=job.run,

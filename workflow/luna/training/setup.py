@@ -2,7 +2,6 @@
 
 import logging
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import nn
@@ -15,7 +14,7 @@ from luna.batches.loaders import Loader, make_loader
 from luna.config.machine import Logs, MachineSettings
 from luna.model.arithmetic import check_arithmetic
 from luna.model.build import build_model
-from luna.model.file import load_weights
+from luna.model.file import HEAD, load_weights
 from luna.model.key import TrainingKey
 from luna.model.parallel import share
 from luna.runtime.device import place, uses_bf16
@@ -62,11 +61,11 @@ def set_up(
     """Build model, optimizer and loaders; resume from a checkpoint if there is one of this very job."""
     recipe = job.recipe
     torch.manual_seed(torch_seed(job.seed, "weights"))
-    model = build_model(recipe.model, training_set.source.settings.crop)
-    if recipe.init_weights:
-        load_weights(model, Path(recipe.init_weights))
+    model = build_model(recipe.model, training_set.crop_size)
+    if job.weights_file:
+        load_weights(model, job.weights_file, may_differ=HEAD if job.continues_a_run else "")
     place(model, device)
-    check_arithmetic(model, training_set.source.settings.crop, device, recipe.precision)
+    check_arithmetic(model, training_set.crop_size, device, recipe.precision)
     network = share(model, device, team)
     first = Epoch(1, training_set.labels, recipe, job.seed, team)
     optimizer = build_optimizer(model, recipe)
@@ -101,7 +100,7 @@ def training_key(
         seed=digest(job.seed),
         code=job.code,
         data=digest([training_set.digest, validation_set.digest]),
-        weights=file_checksum(recipe.init_weights) if recipe.init_weights else "",
+        weights=file_checksum(job.weights_file) if job.weights_file else "",
         device=device_kind,
         arithmetic="bf16" if uses_bf16(torch.device(device_kind), recipe.precision) else "fp32",
         torch=str(torch.__version__),
