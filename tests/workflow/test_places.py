@@ -87,6 +87,15 @@ def test_a_workflow_built_on_this_one(workflow: Workflow, tmp_path: Path) -> Non
     assert not (workflow.folder / "results").exists()
 
 
+def test_a_module_s_prefix_is_not_put_before_data(workflow: Workflow, tmp_path: Path) -> None:
+    folder = tmp_path / "theirs"
+    make_phantom(folder / "data", PhantomSettings(series=4, size=64, slices=16, candidates=8), 0)
+    config = TINY_CONFIG | {"data": {"source": "files", "root": "data"}}
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    (folder / "Snakefile").write_text(THEIRS.format(workflow.folder / "Snakefile"))
+    snakemake(folder, "count.txt", "--dry-run")
+
+
 @pytest.mark.parametrize("where", ["clone", "data"])
 def test_braces_are_refused(workflow: Workflow, where: str) -> None:
     """Snakemake takes what stands in them for a wildcard."""

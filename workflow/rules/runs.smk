@@ -29,7 +29,7 @@ def initial_weights(wildcards):
     recipe = recipe_of(wildcards)
     if recipe.earlier_run:
         return layout.MODEL.format(run=recipe.earlier_run, fold=wildcards.fold)
-    return recipe.init_weights or []
+    return located(recipe.init_weights) if recipe.init_weights else []
 
 
 def launcher(gpus):

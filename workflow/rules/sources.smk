@@ -13,15 +13,16 @@ PHANTOM = DATA.source == "phantom"
 
 def is_address(path):
     """Whether a path of the config is an object's address and not a local path."""
-    return path.startswith("s3://")
+    return str(path).startswith("s3://")
 
 
 def located(path):
-    """What a job takes for a path: an object in storage for an address, else the path itself.
+    """What a job takes for a path of the config: an object in storage for an address, else a local file.
 
-    Snakemake fetches what a job needs and deletes its copy when nothing needs it any more.
+    Snakemake fetches what a job needs and deletes its copy when nothing needs it any more. To a local
+    file it adds no module's prefix.
     """
-    return storage.s3(path) if is_address(path) else path
+    return storage.s3(path) if is_address(path) else local(str(path))
 
 
 def phantom_files():
@@ -87,8 +88,10 @@ if with_braces:
         f"{with_braces[0]}: Snakemake takes what stands in braces for a wildcard;"
         " rename the folder, or name a symbolic link to it"
     )
-ANNOTATIONS = located(TABLES["data.annotations"][0])
-CANDIDATES = [located(path) for path in TABLES["data.candidates"]]
+ANNOTATIONS, *CANDIDATES = [
+    path if PHANTOM else located(path)
+    for path in TABLES["data.annotations"] + TABLES["data.candidates"]
+]
 EXCLUDED = [located(path) for path in TABLES["data.excluded"]]
 
 if PHANTOM:
@@ -96,7 +99,10 @@ if PHANTOM:
 elif REMOTE:
     FILES = {n: objects_below(f"{BASE}/subset{n}") for n in range(ALL_SUBSETS)}
 else:
-    FILES = {n: files_of_cts(ROOT / f"subset{n}") for n in range(ALL_SUBSETS)}
+    FILES = {
+        n: [located(file) for file in files_of_cts(ROOT / f"subset{n}")]
+        for n in range(ALL_SUBSETS)
+    }
 SUBSETS = [n for n in FILES if FILES[n]]
 if REMOTE and CONFIG.cache.source == "none":
     raise WorkflowError(
@@ -161,7 +167,9 @@ if SUBSETS and fold_problems():
     raise WorkflowError("\n".join(fold_problems()) + more)
 # Of a CT that the phantom is laid into.
 BACKGROUND = (
-    files_of_ct(Path(CONFIG.phantom.background)) if CONFIG.phantom.background else []
+    [located(file) for file in files_of_ct(Path(CONFIG.phantom.background))]
+    if CONFIG.phantom.background
+    else []
 )
 SUBSET_TABLES = expand(layout.SUBSET_TABLE, subset=SUBSETS)
 MISSING_FILES = missing_files()
