@@ -14,7 +14,7 @@ from unit.imaging.images import write_dicom
 
 from .conftest import Workflow
 
-SERIES = 16
+SERIES = 13
 
 
 def rewritten(path: Path, suffix: str, compressed: bool = False, change: int = 0) -> Path:
@@ -47,45 +47,49 @@ def cut(path: Path, share: float) -> None:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Sixteen CTs in ten subsets: those of subsets 6 to 9 are sound, in three formats."""
+    """Thirteen CTs: three are sound, in three formats and subsets of their own; ten are not."""
     root = tmp_path / "O'Neill's CTs (2024); mixed"
     make_phantom(root, PhantomSettings(series=SERIES, size=64, slices=24, candidates=24), 0)
-    first = [find_cts(root / f"subset{n}")[0] for n in range(10)]
-    second = [find_cts(root / f"subset{n}")[1] for n in range(6)]
-    rewritten(first[6], ".nii.gz", True)
-    as_dicom(first[7])
-    rewritten(first[8], ".mhd", True)
+    cts = [path for n in range(10) for path in find_cts(root / f"subset{n}")]
+    for number, path in enumerate(cts):
+        # The sound ones in subsets 2 to 4, all others in 0 and 1.
+        cts[number] = moved(path, root / f"subset{number + 2 if number < 3 else number % 2}")
+    rewritten(cts[0], ".nii.gz", True)
+    as_dicom(cts[1])
+    rewritten(cts[2], ".mhd", True)
 
-    cut(rewritten(first[0], ".nii.gz", True), 0.6)
-    rewritten(first[1], ".mha", True, change=1024)
-    next(as_dicom(first[2]).glob("0007*")).unlink()
-    raw = first[3].with_suffix(".raw")
+    cut(rewritten(cts[3], ".nii.gz", True), 0.6)
+    rewritten(cts[4], ".mha", True, change=1024)
+    next(as_dicom(cts[5]).glob("0007*")).unlink()
+    raw = cts[6].with_suffix(".raw")
     raw.write_bytes(raw.read_bytes()[: raw.stat().st_size // 2].ljust(raw.stat().st_size, b"\0"))
-    raw = first[4].with_suffix(".raw")
+    raw = cts[7].with_suffix(".raw")
     raw.unlink()
     raw.symlink_to("gone.raw")
-    page = next(as_dicom(first[5]).glob("0003*"))
+    page = next(as_dicom(cts[8]).glob("0003*"))
     page.write_text("<html>502 Bad Gateway</html>")
-    flipped = bytearray(rewritten(second[0], ".mhd", True).with_suffix(".zraw").read_bytes())
+    flipped = bytearray(rewritten(cts[9], ".mhd", True).with_suffix(".zraw").read_bytes())
     flipped[len(flipped) // 2] ^= 0xFF
-    second[0].with_suffix(".zraw").write_bytes(flipped)
-    second[1].write_text(second[1].read_text().replace("ElementSpacing = ", "ElementSpacing = 0 "))
-    second[2].unlink()
-    move_into(second[3], root / "subset3" / "deep")
-    (root / "subset4" / "loose.dcm").write_bytes(b"\0")
+    cts[9].with_suffix(".zraw").write_bytes(flipped)
+    cts[10].write_text(cts[10].read_text().replace("ElementSpacing = ", "ElementSpacing = 0 "))
+    cts[11].unlink()
+    moved(cts[12], root / "subset0" / "deep")
+    (root / "subset1" / "loose.dcm").write_bytes(b"\0")
     table = root / "annotations.csv"
     lines = table.read_text().splitlines()
     lines[3] += ",7,8"
     table.write_text("\n".join(lines) + "\n")
-    (root / "subset6" / ".DS_Store").write_bytes(b"\0")
-    (root / "subset7" / "notes, by José.txt").write_text("fine")
+    (root / "subset2" / ".DS_Store").write_bytes(b"\0")
+    (root / "subset3" / "notes, by José.txt").write_text("fine")
     return root
 
 
-def move_into(path: Path, folder: Path) -> None:
-    folder.mkdir()
+def moved(path: Path, folder: Path) -> Path:
+    """A CT moved to another folder."""
+    folder.mkdir(exist_ok=True)
     for suffix in (".mhd", ".raw"):
         path.with_suffix(suffix).rename(folder / path.with_suffix(suffix).name)
+    return folder / path.name
 
 
 NAMED = [
@@ -99,7 +103,7 @@ NAMED = [
 
 def test_all_is_named_at_once_and_the_rest_trains(workflow: Workflow, root: Path) -> None:
     workflow.config["data"] = {"source": "files", "root": str(root)}
-    workflow.config["folds"] = [6]
+    workflow.config["folds"] = [2]
     workflow.config["runs"] = {"second": workflow.config["runs"]["second"]}
     failed = workflow.run(check=False)
     assert failed.returncode != 0
@@ -112,6 +116,6 @@ def test_all_is_named_at_once_and_the_rest_trains(workflow: Workflow, root: Path
     workflow.config["data"]["on_problem"] = "skip"
     workflow.run()
     series = pd.read_csv(workflow.result("series.csv"))
-    assert sorted(series["subset"]) == [4, 5, 6, 7, 8, 9]
-    assert len(pd.read_csv(workflow.result("runs/second/fold6/predictions.csv"))) > 0
+    assert sorted(series["subset"]) == [2, 3, 4]
+    assert len(pd.read_csv(workflow.result("runs/second/fold2/predictions.csv"))) > 0
     assert workflow.planned() == []
