@@ -46,7 +46,8 @@ class Workflow:
             [
                 sys.executable, "-m", "snakemake", "--cores", "2", "--resources", "gpu=1", *arguments,
             ],
-            cwd=self.folder, capture_output=True, text=True, check=False, env=os.environ | {"COLUMNS": "200"},
+            cwd=self.folder, capture_output=True, encoding="utf-8", check=False,
+            env=os.environ | {"COLUMNS": "200"},
         )  # fmt: skip
         if check:
             assert done.returncode == 0, done.stdout + done.stderr

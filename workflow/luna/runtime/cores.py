@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import multiprocessing
 import os
 import resource
 import signal
@@ -42,6 +43,10 @@ def end_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     except (OSError, AttributeError, TypeError):
         return
+    parent = multiprocessing.parent_process()
+    if parent is not None and not parent.is_alive():
+        # It died before the system was asked.
+        os._exit(1)
 
 
 def keep_freed_memory() -> None:
