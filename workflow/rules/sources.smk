@@ -158,13 +158,13 @@ def fold_problems():
     return list(dict.fromkeys(problems))
 
 
-if SUBSETS and fold_problems():
+if SUBSETS and (problems := fold_problems()):
     more = (
         f"; the phantom has {CONFIG.phantom.series} series, see phantom.series"
         if PHANTOM
         else ""
     )
-    raise WorkflowError("\n".join(fold_problems()) + more)
+    raise WorkflowError("\n".join(problems) + more)
 # Of a CT that the phantom is laid into.
 BACKGROUND = (
     [located(file) for file in files_of_ct(Path(CONFIG.phantom.background))]

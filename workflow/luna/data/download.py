@@ -134,14 +134,18 @@ def _is_complete(part: Path, file: RemoteFile) -> bool:
     return file.size is not None and _size(part) >= file.size
 
 
+def _md5(path: Path) -> str:
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, "md5").hexdigest()
+
+
 def _check(file: RemoteFile, part: Path) -> None:
     """Raise UserError, and remove what has arrived, unless size and checksum match the record."""
     problem = None
     if file.size is not None and _size(part) != file.size:
         problem = f"{_size(part)} bytes arrived, the record says {file.size}"
     elif file.md5 is not None:
-        with part.open("rb") as content:
-            arrived = hashlib.file_digest(content, "md5").hexdigest()
+        arrived = _md5(part)
         if arrived != file.md5:
             problem = f"its checksum is {arrived}, the record says {file.md5}"
     if problem:
@@ -233,10 +237,7 @@ def get_data_set(records: Sequence[str], patterns: Sequence[str], folder: Path, 
 
 def _is_whole(file: RemoteFile, path: Path) -> bool:
     """Whether an earlier call has downloaded the whole file, and only unpacking it failed."""
-    if file.md5 is None or _size(path) != file.size:
-        return False
-    with path.open("rb") as content:
-        return hashlib.file_digest(content, "md5").hexdigest() == file.md5
+    return file.md5 is not None and _size(path) == file.size and _md5(path) == file.md5
 
 
 def _write_marker(marker: Path, file: RemoteFile, folder: Path, crcs: dict[str, int]) -> None:

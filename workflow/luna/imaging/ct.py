@@ -18,7 +18,7 @@ from luna.imaging.geometry import Grid
 from luna.imaging.header import CtHeader
 from luna.imaging.itk import read_itk_header, read_itk_voxels
 from luna.imaging.metaimage import is_plain, read_metaimage_header, read_plain_voxels
-from luna.imaging.problem import BadCtError, Problem
+from luna.imaging.problem import BadCtError, Problem, bad_ct
 from luna.imaging.stored import file_problems, stream_problems
 
 
@@ -45,7 +45,7 @@ def read_header(path: Path) -> CtHeader:
     if path.name.lower().endswith(FILE_SUFFIXES):
         return read_itk_header(path)
     known = f"{', '.join(FILE_SUFFIXES)}, or the folder of a DICOM series"
-    raise BadCtError([Problem("header", str(path), f"is no CT in a known format ({known})")])
+    raise bad_ct(path, f"is no CT in a known format ({known})")
 
 
 def checked_header(path: Path) -> CtHeader:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from luna.imaging.geometry import Grid
 from luna.imaging.header import CtHeader, Storage
-from luna.imaging.problem import BadCtError, Problem
+from luna.imaging.problem import BadCtError, bad_ct
 
 _LARGEST_HEADER = 1 << 16
 _NIFTI_BYTES = {348: (108, "f"), 540: (168, "q")}
@@ -29,7 +29,7 @@ def read_itk_header(path: Path) -> CtHeader:
     components = image.GetNumberOfComponents()
     if image.GetDimension() != 3 or components != 1:
         text = f"has {image.GetDimension()} dimensions and {components} components, a CT has 3 and 1"
-        raise _bad(path, text, "element-type")
+        raise bad_ct(path, text, "element-type")
     columns, rows, slices = image.GetSize()
     return CtHeader(
         grid=Grid(
@@ -76,20 +76,16 @@ def _reader(path: Path) -> Any:
     return reader
 
 
-def _bad(path: Path, text: str, kind: str = "header") -> BadCtError:
-    return BadCtError([Problem(kind, str(path), text)])
-
-
 def _unreadable(path: Path, error: Exception) -> BadCtError:
     reason = " ".join(str(error).split("\n")[-1].split()) or "SimpleITK gives no reason"
     if "orthonormal" in str(error):
-        return _bad(
+        return bad_ct(
             path,
             "its axes are sheared or not at right angles; resample it to a grid with axes at right angles,"
             " for example with nibabel.processing.resample_to_output",
             "direction",
         )
-    return _bad(path, f"cannot be read ({reason})", "unreadable")
+    return bad_ct(path, f"cannot be read ({reason})", "unreadable")
 
 
 def _nifti_storage(path: Path) -> Storage:
@@ -98,16 +94,16 @@ def _nifti_storage(path: Path) -> Storage:
         with gzip.open(path) if packed else path.open("rb") as file:
             head = file.read(540)
     except (OSError, EOFError, zlib.error) as error:
-        raise _bad(path, f"cannot be read ({error})") from error
+        raise bad_ct(path, f"cannot be read ({error})") from error
     for order in "<>":
         size = struct.unpack(f"{order}i", head[:4])[0] if len(head) >= 348 else 0
         if size in _NIFTI_BYTES:
             place, kind = _NIFTI_BYTES[size]
             (offset,) = struct.unpack_from(f"{order}{kind}", head, place)
             if head[4:7] == b"ni2" or head[344:347] == b"ni1":
-                raise _bad(path, "its voxels are in another file; write one .nii file")
+                raise bad_ct(path, "its voxels are in another file; write one .nii file")
             return Storage(path, int(offset), "gzip" if packed else "none")
-    raise _bad(path, "not a NIfTI file")
+    raise bad_ct(path, "not a NIfTI file")
 
 
 def _nrrd_storage(path: Path) -> Storage:
@@ -115,9 +111,9 @@ def _nrrd_storage(path: Path) -> Storage:
         with path.open("rb") as file:
             head = file.read(_LARGEST_HEADER)
     except OSError as error:
-        raise _bad(path, f"cannot be read ({error.strerror})") from error
+        raise bad_ct(path, f"cannot be read ({error.strerror})") from error
     if not head.startswith(b"NRRD"):
-        raise _bad(path, "not a NRRD file")
+        raise bad_ct(path, "not a NRRD file")
     encoding, start = "raw", 0
     for line in head.splitlines(keepends=True):
         start += len(line)
@@ -125,14 +121,14 @@ def _nrrd_storage(path: Path) -> Storage:
         if not line.strip():
             break
         if key in ("data file", "datafile"):
-            raise _bad(path, f"its voxels are in another file ({value}); write one file, or an .mhd")
+            raise bad_ct(path, f"its voxels are in another file ({value}); write one file, or an .mhd")
         if key == "encoding":
             encoding = value
     if encoding in ("gzip", "gz"):
         return Storage(path, packing="gzip", packed_from=start)
     if encoding == "raw":
         return Storage(path, start)
-    raise _bad(path, f"its encoding is {encoding}; write it as raw or gzip")
+    raise bad_ct(path, f"its encoding is {encoding}; write it as raw or gzip")
 
 
 def _met_type(path: Path, pixel_id: int) -> str:
@@ -144,5 +140,5 @@ def _met_type(path: Path, pixel_id: int) -> str:
         sitk.sitkFloat32: "MET_FLOAT", sitk.sitkFloat64: "MET_DOUBLE",
     }  # fmt: skip
     if pixel_id not in names:
-        raise _bad(path, f"voxels are {sitk.GetPixelIDValueAsString(pixel_id)}", "element-type")
+        raise bad_ct(path, f"voxels are {sitk.GetPixelIDValueAsString(pixel_id)}", "element-type")
     return names[pixel_id]

@@ -13,7 +13,7 @@ from luna.base.arrays import HuArray
 from luna.base.files import atomic_path, write_text
 from luna.imaging.geometry import Grid
 from luna.imaging.header import AT_THE_END, ELEMENT_TYPES, CtHeader, Storage
-from luna.imaging.problem import BadCtError, Problem
+from luna.imaging.problem import bad_ct
 
 _MAX_HEADER_BYTES = 1 << 16
 _LAST_KEY = b"ElementDataFile"
@@ -25,17 +25,13 @@ def read_metaimage_header(path: Path) -> CtHeader:
     return _header_from_fields(path, fields, size)
 
 
-def _bad(path: Path, text: str, kind: str = "header") -> BadCtError:
-    return BadCtError([Problem(kind, str(path), text)])
-
-
 def _fields(path: Path) -> tuple[dict[str, str], int]:
     """The header's keys and values, and its size in bytes: it ends with the line ElementDataFile."""
     try:
         with path.open("rb") as file:
             content = file.read(_MAX_HEADER_BYTES)
     except OSError as error:
-        raise _bad(path, f"cannot be read ({error.strerror})") from error
+        raise bad_ct(path, f"cannot be read ({error.strerror})") from error
     last = content.find(_LAST_KEY)
     end = content.find(b"\n", last) + 1 if last >= 0 else 0
     header = content[:end] if end else content
@@ -43,7 +39,7 @@ def _fields(path: Path) -> tuple[dict[str, str], int]:
     text = header.removeprefix(b"\xef\xbb\xbf").decode("latin-1")
     lines = [line.partition("=") for line in text.splitlines() if line.strip()]
     if not lines or any(not separator for _, separator, _ in lines):
-        raise _bad(path, "not a MetaImage header (lines must read 'Key = value')")
+        raise bad_ct(path, "not a MetaImage header (lines must read 'Key = value')")
     return {key.strip(): value.strip() for key, _, value in lines}, len(header)
 
 
@@ -51,24 +47,24 @@ def _header_from_fields(path: Path, fields: dict[str, str], header_bytes: int) -
     def numbers(keys: tuple[str, ...], count: int, default: str | None = None) -> list[float]:
         text = next((fields[key] for key in keys if key in fields), default)
         if text is None:
-            raise _bad(path, f"the header has no {keys[0]}")
+            raise bad_ct(path, f"the header has no {keys[0]}")
         try:
             values = [float(word) for word in text.split()]
         except ValueError as error:
-            raise _bad(path, f"{keys[0]} = {text!r} is not a list of numbers") from error
+            raise bad_ct(path, f"{keys[0]} = {text!r} is not a list of numbers") from error
         if len(values) != count:
-            raise _bad(path, f"{keys[0]} has {len(values)} numbers, not {count}")
+            raise bad_ct(path, f"{keys[0]} has {len(values)} numbers, not {count}")
         return values
 
     dimensions = fields.get("NDims")
     if dimensions != "3":
-        raise _bad(path, f"NDims is {dimensions}, a CT has 3", "element-type")
+        raise bad_ct(path, f"NDims is {dimensions}, a CT has 3", "element-type")
     size = numbers(("DimSize",), 3)
     if any(not 0 < value < 2**31 or value != int(value) for value in size):
-        raise _bad(path, f"DimSize = {fields['DimSize']!r} is not three positive integers")
+        raise bad_ct(path, f"DimSize = {fields['DimSize']!r} is not three positive integers")
     element_type = fields.get("ElementType", "")
     if element_type not in ELEMENT_TYPES or fields.get("ElementNumberOfChannels", "1") != "1":
-        raise _bad(path, f"ElementType {element_type!r} is not a known scalar type", "element-type")
+        raise bad_ct(path, f"ElementType {element_type!r} is not a known scalar type", "element-type")
     return CtHeader(
         grid=Grid(
             np.array(numbers(("Offset", "Position", "Origin"), 3, "0 0 0")),
@@ -88,12 +84,12 @@ def _header_from_fields(path: Path, fields: dict[str, str], header_bytes: int) -
 def _storage(path: Path, fields: dict[str, str], header_bytes: int, skipped: int) -> Storage:
     name = fields.get("ElementDataFile", "")
     if not name or name.split()[0] == "LIST" or "%" in name or Path(name).name != name:
-        raise _bad(path, f"ElementDataFile = {name!r} does not name a file beside the header")
+        raise bad_ct(path, f"ElementDataFile = {name!r} does not name a file beside the header")
     if skipped < AT_THE_END:
-        raise _bad(path, f"HeaderSize = {skipped} is neither a size nor -1")
+        raise bad_ct(path, f"HeaderSize = {skipped} is neither a size nor -1")
     is_local = name.upper() == "LOCAL"
     if path.suffix.lower() == ".mha" and not is_local:
-        raise _bad(path, f"its voxels are in another file ({name}); write one file, or an .mhd")
+        raise bad_ct(path, f"its voxels are in another file ({name}); write one file, or an .mhd")
     file = path if is_local else path.parent / name
     start = header_bytes if is_local else 0
     if not _flag(fields, "CompressedData"):
@@ -126,12 +122,12 @@ def read_plain_voxels(header: CtHeader, mmap: bool = False) -> HuArray:
     try:
         if file.stat().st_size != header.raw_bytes:
             text = f"{file.stat().st_size} bytes, the header implies {header.raw_bytes}"
-            raise _bad(file, text, "truncated-voxels")
+            raise bad_ct(file, text, "truncated-voxels")
         if mmap:
             return np.memmap(file, dtype="<i2", mode="r", shape=header.shape)
         return np.fromfile(file, dtype="<i2").reshape(header.shape)
     except OSError as error:
-        raise _bad(file, f"cannot be read ({error.strerror})", "missing-voxels") from error
+        raise bad_ct(file, f"cannot be read ({error.strerror})", "missing-voxels") from error
 
 
 def write_mhd(path: Path, hu: HuArray, grid: Grid) -> None:

@@ -1,6 +1,7 @@
 """What is wrong with a CT, a table or a folder, as fields."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from luna.base.errors import UserError
@@ -32,3 +33,8 @@ class BadCtError(UserError):
             super().__init__(texts[0])
         else:
             super().__init__("the CT cannot be used", texts)
+
+
+def bad_ct(path: Path, text: str, kind: str = "header") -> BadCtError:
+    """The error for a CT with one thing wrong."""
+    return BadCtError([Problem(kind, str(path), text)])
