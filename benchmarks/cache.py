@@ -1,7 +1,8 @@
 """The crop cache and the loaders, against the machine's limit and the book's disk cache."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from luna.base.arrays import IntArray
 from luna.batches.dataset import LunaDataset
-from luna.batches.loaders import batches_of, make_loader
+from luna.batches.loaders import Loader, batches_of, make_loader
 from luna.config.cache import CropSettings
 from luna.crops.cache import crop_file
 from luna.crops.cut import cut_block
@@ -32,7 +34,7 @@ def building(scan: Scan) -> Iterator[Row]:
     reading = cpu_seconds(lambda: read_ct(path))
     count = len(scan.candidates)
     for name, settings in (("no margin", BARE), ("default margin", DEFAULT)):
-        building = cpu_seconds(lambda settings=settings: _build(scan, settings))
+        building = cpu_seconds(partial(_build, scan, settings))
         size = crop_file(scan.folder, scan.series["seriesuid"][0]).stat().st_size / count
         yield Row(
             f"build the cache of a CT of {scan.series['slices'][0]} slices, {count} crops, {name}",
@@ -79,7 +81,7 @@ def loading(scan: Scan) -> Iterator[Row]:
     for kind, readers in (("threads", 0), ("threads", 2), ("workers", 0), ("workers", 2), ("device", 2)):
         loader = make_loader(dataset, torch.device("cpu"), kind, readers)
         batches = batches_of(rows, BATCH)
-        speed = len(rows) / seconds(lambda loader=loader, batches=batches: _drain(loader.load(batches)), 5)
+        speed = len(rows) / seconds(partial(_load_all, loader, batches), 5)
         yield Row(
             f"loader {kind}, {readers} readers", f"{speed:,.0f} samples/s",
             f"{100 * speed / bare:.0f} % of the bare reader with 2 threads,"
@@ -97,7 +99,12 @@ def _copies_per_second(settings: CropSettings) -> float:
     """Crops copied from one large array into one crop, as uncompressed reading must at least."""
     stock = np.ones((600, *settings.block), dtype=np.int16)
     out = np.empty(settings.block, dtype=np.int16)
-    return len(stock) / seconds(lambda: [np.copyto(out, crop) for crop in stock], 5)
+    return len(stock) / seconds(partial(_copy_each, stock, out), 5)
+
+
+def _copy_each(stock: np.ndarray, out: np.ndarray) -> None:
+    for crop in stock:
+        np.copyto(out, crop)
 
 
 def _crops_per_second(source: CachedCrops, rows: np.ndarray, threads: int) -> float:
@@ -109,6 +116,10 @@ def _crops_per_second(source: CachedCrops, rows: np.ndarray, threads: int) -> fl
     parts = np.array_split(rows, threads)
     with ThreadPoolExecutor(threads) as pool:
         return len(rows) / seconds(lambda: list(pool.map(read, parts)), 5)
+
+
+def _load_all(loader: Loader, batches: Sequence[IntArray]) -> None:
+    _drain(loader.load(batches))
 
 
 def _drain(batches: Iterator[Any]) -> None:

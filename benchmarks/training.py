@@ -26,7 +26,7 @@ from luna.runtime.device import prepared_device, uses_bf16
 from luna.runtime.team import ALONE
 from luna.training.job import TrainingJob
 from luna.training.loop import fit
-from luna.training.setup import set_up
+from luna.training.setup import set_up, training_key
 from measure import Row, Scan, build_cache, in_a_process
 
 BATCH = 32
@@ -95,7 +95,7 @@ def _limits() -> Iterator[Row]:
 
 
 def _flops_of_a_sample() -> float:
-    model = build_model(NetworkSettings(), (32, 48, 48))
+    model = _chapter_model()
     with FlopCounterMode(display=False) as counter:
         _chapter_layers(model, torch.zeros(2, 1, 32, 48, 48)).sum().backward()
     return counter.get_total_flops() / 2
@@ -142,6 +142,12 @@ def _device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def _chapter_model() -> LunaModel:
+    model = build_model(NetworkSettings(), (32, 48, 48))
+    assert isinstance(model, LunaModel)
+    return model
+
+
 def _chapter_layers(model: LunaModel, crops: Tensor) -> Tensor:
     """The logits, computed layer by layer as the book does."""
     features = functional.batch_norm(
@@ -160,7 +166,8 @@ def _stepper(options: dict[str, bool]) -> Callable[[Tensor, Tensor], None]:
         keep_freed_memory()
     torch.backends.cudnn.benchmark = options.get("autotune", False)
     layout = torch.channels_last_3d if options.get("channels_last") else torch.contiguous_format
-    model = build_model(NetworkSettings(), (32, 48, 48)).to(device, memory_format=layout)
+    model = _chapter_model().to(device)
+    model.to(memory_format=layout)  # type: ignore[call-overload]
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.99, fused=options.get("fused", True))
     forward = torch.compile(model) if options.get("compiled") else model
 
@@ -226,8 +233,9 @@ def _epoch_speed(scan: Scan, recipe: dict[str, Any], samples: int) -> tuple[floa
     )  # fmt: skip
     shutil.rmtree(job.state_folder, ignore_errors=True)
     few = LunaDataset(scan.candidates, source, np.arange(2))
-    with prepared_device("auto", 64) as device:
-        setup = set_up(job, Machine(), Logs(), device, ALONE, dataset, few)
+    with prepared_device("auto", two_epochs.threads) as device:
+        key = training_key(job, device.type, dataset, few)
+        setup = set_up(job, key, Machine(), Logs(), device, ALONE, dataset, few)
         setup.training = watched = _WatchedLoader(setup.training)
         fit(setup)
     took = watched.took[-1]
