@@ -2,10 +2,9 @@
 if PHANTOM:
 
     rule phantom:
-        input:
-            background=BACKGROUND,
         output:
             annotations=ANNOTATIONS,
+            excluded=EXCLUDED,
             candidates=CANDIDATES[0],
             cts=[file for files in FILES.values() for file in files],
         log:

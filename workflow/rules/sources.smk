@@ -76,7 +76,11 @@ TABLES = {
     "data.candidates": [
         table(path, "candidates.csv") for path in DATA.candidates or [""]
     ],
-    "data.excluded": [table(DATA.excluded, "")] if DATA.excluded else [],
+    "data.excluded": (
+        [table(DATA.excluded, "annotations_excluded.csv")]
+        if DATA.excluded or PHANTOM
+        else []
+    ),
 }
 with_braces = [
     path
@@ -92,7 +96,7 @@ ANNOTATIONS, *CANDIDATES = [
     path if PHANTOM else located(path)
     for path in TABLES["data.annotations"] + TABLES["data.candidates"]
 ]
-EXCLUDED = [located(path) for path in TABLES["data.excluded"]]
+EXCLUDED = [path if PHANTOM else located(path) for path in TABLES["data.excluded"]]
 
 if PHANTOM:
     FILES = phantom_files()
@@ -116,14 +120,13 @@ def missing_files():
     Snakemake looks only at the inputs of jobs that run: with a mistyped name, old results would pass
     for those of the new config.
     """
-    named = [("phantom.background", CONFIG.phantom.background)] if PHANTOM else []
-    named += [
+    named = [
         (f"runs.{run}.init_weights", recipe.init_weights)
         for run, recipe in RUNS.items()
         if not recipe.earlier_run
     ]
-    made = ["data.annotations", "data.candidates"] if PHANTOM else []
-    named += [(key, path) for key in TABLES if key not in made for path in TABLES[key]]
+    if not PHANTOM:
+        named += [(key, path) for key in TABLES for path in TABLES[key]]
     return [
         f"{key}: {path}: no such file"
         for key, path in named
@@ -165,12 +168,6 @@ if SUBSETS and (problems := fold_problems()):
         else ""
     )
     raise WorkflowError("\n".join(problems) + more)
-# Of a CT that the phantom is laid into.
-BACKGROUND = (
-    [located(file) for file in files_of_ct(Path(CONFIG.phantom.background))]
-    if CONFIG.phantom.background
-    else []
-)
 SUBSET_TABLES = expand(layout.SUBSET_TABLE, subset=SUBSETS)
 MISSING_FILES = missing_files()
 if not SUBSETS:

@@ -207,8 +207,9 @@ def test_averaged_weights(prepared: Prepared, tmp_path: Path, monkeypatch: pytes
         patch.setattr(TrainingState, "step_on", noting)
         run(prepared, job(tmp_path, recipe))
     expected = seen[0]
-    for bias in seen[1:]:
-        expected = 0.8 * expected + 0.2 * bias
+    for count, bias in enumerate(seen[1:], start=1):
+        decay = min(0.8, (1 + count) / (10 + count))
+        expected = decay * expected + (1 - decay) * bias
     kept = ModelFile.load(tmp_path / "model.pt").weights["head_linear.bias"]
     torch.testing.assert_close(kept, expected)
     assert not torch.equal(kept, seen[-1])

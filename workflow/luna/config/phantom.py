@@ -1,26 +1,30 @@
 """The config's `phantom`: the embedded data set."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from luna.config.section import GivenPath, Section
+from luna.config.section import Section
 
 
 class PhantomSettings(Section):
     """The phantom data set (only with source phantom)."""
 
-    series: Annotated[int, Field(ge=1, le=5000)] = 40
+    series: Annotated[int, Field(ge=1, le=5000)] = 160
     """Number of CTs, dealt out to the ten subsets in turn."""
 
-    size: Annotated[int, Field(ge=64, le=512)] = 144
-    """Rows and columns of a CT; the body grows with it, up to life size at 512."""
+    view: Literal["part", "chest"] = "part"
+    """What a CT shows: `part` of the lungs, life-size, or a whole `chest`, life-size from 512 columns on
+    and smaller with fewer."""
+
+    size: Annotated[int, Field(ge=48, le=512)] = 128
+    """Rows and columns of a CT."""
 
     slices: Annotated[int, Field(ge=16, le=600)] = 72
-    """Mean number of slices of a CT."""
+    """Slices of a CT; their mean number where it is a whole chest."""
 
-    candidates: Annotated[int, Field(ge=8, le=2000)] = 80
-    """Mean number of candidate locations in a CT."""
+    nodules: Annotated[float, Field(ge=0, le=20)] = 3
+    """Mean number of nodules in a CT."""
 
-    background: GivenPath = ""
-    """A real CT to lay the nodules into, in place of drawn bodies; empty for none."""
+    candidates: Annotated[int, Field(ge=8, le=2000)] = 60
+    """Mean number of candidate locations in a CT that are no nodules."""

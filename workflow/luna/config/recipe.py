@@ -93,7 +93,8 @@ class Recipe(Section):
 
     average: Annotated[float, Field(ge=0, lt=1)] = 0
     """Decay of an exponential moving average of the weights, step by step, such as 0.997. The averaged
-    weights are those that are validated and kept; 0 keeps the weights themselves."""
+    weights are those that are validated and kept; 0 keeps the weights themselves. In the first steps the
+    decay is smaller: (1 + n) / (10 + n) after n of them."""
 
     balance: NotNegative = 0
     """Negatives for each positive in an epoch; 0 keeps the natural ratio."""

@@ -63,6 +63,11 @@ def channels_last(crops: Tensor) -> Tensor:
     return crops.contiguous(memory_format=torch.channels_last_3d)
 
 
+def probabilities_of(model: nn.Module, crops: Tensor, flips: bool = False) -> Tensor:
+    """Probability that each of the crops (n, 1, index, row, column), in HU, is a nodule, float32 (n,)."""
+    return _log_probabilities(model, crops, flips)[:, 1].exp()
+
+
 def _log_probabilities(model: nn.Module, crops: Tensor, flips: bool) -> Tensor:
     """Of both classes, float32 (n, 2); the mean is that of the probabilities."""
     if not flips:

@@ -1,11 +1,12 @@
 """Everything that changes while a training runs, and that a checkpoint keeps."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from luna.base.arrays import FloatArray
 from luna.batches.epoch import Position
@@ -30,6 +31,24 @@ class Best:
     threshold: float = 0.5
 
 
+def moving_average(decay: float) -> Callable[[Sequence[Tensor], Sequence[Tensor], Tensor | int], None]:
+    """The update of an exponential moving average: means, new values, number of values so far.
+
+    Its decay rises as (1 + n) / (10 + n), so that a short training's mean is not one of its first steps
+    (the rule of tf.train.ExponentialMovingAverage).
+    """
+
+    def update(means: Sequence[Tensor], values: Sequence[Tensor], count: Tensor | int) -> None:
+        share = torch.as_tensor(1 - (1 + count) / (10 + count)).clamp(min=1 - decay)
+        for mean, value in zip(means, values, strict=True):
+            if mean.is_floating_point():
+                mean.lerp_(value, share.to(mean.dtype))
+            else:
+                mean.copy_(value)
+
+    return update
+
+
 class TrainingState:
     """Weights, optimizer and schedule, how far the training has come, and the best epoch.
 
@@ -48,9 +67,7 @@ class TrainingState:
     ) -> None:
         self.model, self.optimizer, self.schedule = model, optimizer, schedule
         self.averaged = (
-            AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(average), use_buffers=True)
-            if average
-            else None
+            AveragedModel(model, multi_avg_fn=moving_average(average), use_buffers=True) if average else None
         )
         self.epoch, self.step, self.samples_seen = 0, 0, 0
         self.outcome = torch.empty((2, 0), device=device)

@@ -1,0 +1,97 @@
+"""Bright blobs in the lungs: places that might be nodules. Simple, and easy to fool."""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from luna.base.arrays import BoolArray, FloatArray, IntArray, Volume
+
+BLOB_SIGMAS_MM = (1.2, 1.8, 2.7, 4.05, 6.1)
+"""A ball of diameter d responds most at sigma = d / (2 sqrt(3)): these are 4 to 21 mm."""
+_RATIO = 1.5
+_COARSEST_MM = 1.5
+"""Voxels are averaged over blocks up to this size before the search."""
+_CLIP_HU = (-1000, 200)
+_MARGIN_MM = 12.0
+"""What is looked at around the lungs, so that a nodule at the pleura is seen beside its wall."""
+_LEAST_HU = 20.0
+
+
+class Blobs(NamedTuple):
+    """Blobs, the most distinct first: voxels irc (n, 3), diameter in mm (n,), response in HU (n,)."""
+
+    irc: IntArray
+    diameter_mm: FloatArray
+    response: FloatArray
+
+
+def find_blobs(hu: npt.NDArray[np.generic], lungs: BoolArray, spacing: FloatArray) -> Blobs:
+    """Maxima over place and scale of differences of Gaussians (Lowe 2004, section 3) in the lungs.
+
+    hu, lungs: (index, row, column); spacing in the same order, in mm. A blob that lies inside a more
+    distinct one is left out. Vessels respond as well: this is not a detector, only a list to start from.
+    """
+    found = ndimage.find_objects(lungs.astype(np.uint8))
+    if not found:
+        return Blobs(np.zeros((0, 3), dtype=np.int64), np.zeros(0), np.zeros(0))
+    reach = np.ceil(_MARGIN_MM / spacing).astype(int)
+    box = tuple(slice(max(0, part.start - r), part.stop + r) for part, r in zip(found[0], reach, strict=True))
+    blocks = [max(1, int(_COARSEST_MM / step)) for step in spacing]
+    image = _block_means(np.clip(hu[box], *_CLIP_HU).astype(np.float32), blocks)
+    inside = _block_means(lungs[box].astype(np.float32), blocks) >= 0.5
+    response, scale = _strongest(image, spacing * blocks)
+    peaks = (response == ndimage.maximum_filter(response, 3)) & inside & (response > _LEAST_HU)
+    places = np.argwhere(peaks)
+    order = np.argsort(-response[peaks], kind="stable")
+    places = places[order]
+    strength = response[tuple(places.T)].astype(np.float64)
+    diameter = 2 * np.sqrt(3) * np.array(BLOB_SIGMAS_MM)[scale[tuple(places.T)]]
+    kept = _not_inside_another(places * (spacing * blocks), diameter)
+    offset = [part.start for part in box]
+    centers = np.floor(places[kept] * blocks + (np.array(blocks) - 1) / 2 + 0.5).astype(np.int64) + offset
+    return Blobs(np.minimum(centers, np.array(hu.shape) - 1), diameter[kept], strength[kept])
+
+
+def _block_means(volume: Volume, blocks: list[int]) -> Volume:
+    """Means over blocks of voxels; what is left over at the far faces belongs to the last block of air."""
+    for axis, size in enumerate(blocks):
+        count = volume.shape[axis]
+        short = -count % size
+        if short:
+            volume = np.concatenate([volume, volume.take([-1] * short, axis)], axis)
+        shape = list(volume.shape)
+        shape[axis : axis + 1] = [-1, size]
+        volume = volume.reshape(shape).mean(axis + 1) if size > 1 else volume
+    return np.asarray(volume, dtype=np.float32)
+
+
+def _strongest(image: Volume, spacing: FloatArray) -> tuple[Volume, npt.NDArray[np.int8]]:
+    """The largest response over the scales at each voxel, and the number of its scale."""
+    best = np.full(image.shape, -np.inf, dtype=np.float32)
+    number = np.zeros(image.shape, dtype=np.int8)
+    sigma = BLOB_SIGMAS_MM[0]
+    smooth = _gaussian(image, sigma / spacing)
+    for scale, sigma in enumerate(BLOB_SIGMAS_MM):
+        wider = _gaussian(smooth, sigma * np.sqrt(_RATIO**2 - 1) / spacing)
+        difference = smooth - wider
+        better = difference > best
+        np.copyto(number, scale, where=better)
+        np.maximum(best, difference, out=best)
+        smooth = wider
+    return best, number
+
+
+def _gaussian(image: Volume, sigma: FloatArray) -> Volume:
+    return np.asarray(ndimage.gaussian_filter(image, sigma, truncate=3, mode="nearest"), dtype=np.float32)
+
+
+def _not_inside_another(points: FloatArray, diameter: FloatArray) -> IntArray:
+    """Numbers of the points (n, 3) in mm that lie in no earlier one's ball."""
+    kept: list[int] = []
+    for number, point in enumerate(points):
+        away = np.linalg.norm(points[kept] - point, axis=1)
+        if (away > diameter[kept] / 2).all():
+            kept.append(number)
+    return np.array(kept, dtype=np.int64)

@@ -1,0 +1,168 @@
+"""Vessels and airways of the lungs."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from luna.base.arrays import FloatArray, Volume
+from luna.phantom.body import Body
+from luna.phantom.fields import Axes, ramp
+
+LUNG_PER_TREE_MM3 = 9_000.0
+"""Lung in which one tree of vessels starts; tuned on real CTs."""
+ROOT_RADIUS_MM, ROOT_SPREAD, WIDEST_MM = 1.3, 0.5, 5.5
+"""Radius of a tree's root: median and logarithmic spread of a lognormal distribution, and largest."""
+THINNEST_MM = 0.32
+WANDER = 0.085
+"""How much a vessel turns at each step, in radians along each axis."""
+HILAR_TREES, HILAR_RADIUS_MM = 9, (2.2, WIDEST_MM)
+"""Large vessels that leave each hilum: their mean number, and the range of their radii."""
+AIRWAY_SHARE = 0.5
+"""Share of the wide vessels that an airway accompanies."""
+AIRWAY_HU, AIRWAY_WALL_HU = -960.0, -80.0
+_MOST_SEGMENTS = 220
+
+
+@dataclass(frozen=True)
+class Tubes:
+    """Straight pieces of tubes: start and end (n, 3) zyx in mm, radius (n,) in mm."""
+
+    start: FloatArray
+    end: FloatArray
+    radius: FloatArray
+
+
+def draw_vessels(rng: np.random.Generator, body: Body, axes: Axes, hu: Volume, depth: Volume) -> Volume:
+    """Draw trees of vessels and their airways into the lungs; return the vessels' share of each voxel."""
+    vessels, walls, lumens = _plan(rng, body, axes, depth)
+    edge = float(axes.spacing[2])
+    inside = ramp(depth, edge)
+    airway_wall, lumen, vessel = (paint(axes, tubes, edge) for tubes in (walls, lumens, vessels))
+    for share, value in ((airway_wall, AIRWAY_WALL_HU), (lumen, AIRWAY_HU), (vessel, body.blood_hu)):
+        share *= inside
+        hu += share * (np.float32(value) - hu)
+    return vessel
+
+
+def paint(axes: Axes, tubes: Tubes, edge: float) -> Volume:
+    """The share of each voxel that lies in a tube, with a soft edge of `edge` mm, float32."""
+    share = np.zeros(axes.shape, dtype=np.float32)
+    for start, end, radius in zip(tubes.start, tubes.end, tubes.radius, strict=True):
+        _paint_one(share, axes, start, end, float(radius), edge)
+    return share
+
+
+def _paint_one(
+    share: Volume, axes: Axes, start: FloatArray, end: FloatArray, radius: float, edge: float
+) -> None:
+    reach = radius + edge / 2
+    box = axes.box(np.minimum(start, end) - reach, np.maximum(start, end) + reach)
+    if any(part.start == part.stop for part in box):
+        return
+    line = (end - start).astype(np.float32)
+    offsets = [axis - np.float32(value) for axis, value in zip(axes.part(box), start, strict=True)]
+    along = offsets[0] * line[0] + offsets[1] * line[1] + offsets[2] * line[2]
+    along = np.clip(along * np.float32(1 / max(float(line @ line), 1e-6)), 0, 1)
+    squared = sum((o - along * step) ** 2 for o, step in zip(offsets, line, strict=True))
+    np.maximum(share[box], ramp(radius - np.sqrt(squared), edge), out=share[box])
+
+
+def _plan(rng: np.random.Generator, body: Body, axes: Axes, depth: Volume) -> tuple[Tubes, Tubes, Tubes]:
+    """Vessels, walls of airways and their lumens."""
+    scale = body.scale
+    low, high = (np.array(corner) for corner in zip(*((a.min(), a.max()) for a in axes), strict=True))
+    vessels: list[tuple[FloatArray, FloatArray, float]] = []
+    airways: list[tuple[FloatArray, FloatArray, float]] = []
+    for start, trunk, radius in (*_roots(rng, body, axes, depth), *_hilar_roots(rng, body, low, high)):
+        tree = grow(rng, start, trunk, radius, THINNEST_MM * scale, (low, high))
+        vessels.extend(tree)
+        if radius > 0.9 * scale and rng.random() < AIRWAY_SHARE:
+            beside = np.cross(trunk, rng.normal(0, 1, 3))
+            beside *= radius * rng.uniform(1.9, 2.4) / np.linalg.norm(beside)
+            airways.extend((a + beside, b + beside, r) for a, b, r in tree if r > 0.5 * radius)
+    walls = [(a, b, r * 1.02 + 0.3 * scale) for a, b, r in airways]
+    lumens = [(a, b, r * rng.uniform(0.7, 0.85)) for a, b, r in airways]
+    return _tubes(vessels), _tubes(walls), _tubes(lumens)
+
+
+def _roots(
+    rng: np.random.Generator, body: Body, axes: Axes, depth: Volume
+) -> Iterator[tuple[FloatArray, FloatArray, float]]:
+    """Start, heading and radius of the trees that pass through the lungs in view, away from the hila."""
+    lungs = np.argwhere(depth[::2, ::4, ::4] > 3 * body.scale) * [2, 4, 4]
+    if not len(lungs):
+        return
+    volume = len(lungs) * 32 * float(np.prod(axes.spacing)) / body.scale**3
+    for _ in range(rng.poisson(rng.uniform(0.6, 1.5) * volume / LUNG_PER_TREE_MM3)):
+        target = axes.at(lungs[rng.integers(len(lungs))])
+        hilum = body.hila[np.linalg.norm(body.hila - target, axis=1).argmin()]
+        away = float(np.linalg.norm(target - hilum)) / body.scale
+        radius = rng.lognormal(np.log(ROOT_RADIUS_MM), ROOT_SPREAD) * np.clip(60 / (away + 20), 0.7, 1.8)
+        trunk = (target - hilum) / (away * body.scale + 1e-6) + rng.normal(0, 0.35, 3)
+        trunk /= np.linalg.norm(trunk)
+        start = target - trunk * rng.uniform(8, 30) * body.scale
+        yield start, trunk, float(np.clip(radius, 0.45, WIDEST_MM)) * body.scale
+
+
+def _hilar_roots(
+    rng: np.random.Generator, body: Body, low: FloatArray, high: FloatArray
+) -> Iterator[tuple[FloatArray, FloatArray, float]]:
+    """Start, heading and radius of the large vessels that leave the hila within reach of the view."""
+    for hilum in body.hila:
+        if ((hilum < low - 30 * body.scale) | (hilum > high + 30 * body.scale)).any():
+            continue
+        for _ in range(rng.poisson(HILAR_TREES)):
+            trunk = rng.normal(0, 1, 3) * [1, 0.8, 0.4]
+            trunk[2] = np.sign(hilum[2]) * abs(trunk[2] + 0.6)
+            start = hilum + rng.normal(0, 9, 3) * body.scale
+            yield start, trunk / np.linalg.norm(trunk), rng.uniform(*HILAR_RADIUS_MM) * body.scale
+
+
+def grow(
+    rng: np.random.Generator,
+    start: FloatArray,
+    heading: FloatArray,
+    radius: float,
+    thinnest: float,
+    view: tuple[FloatArray, FloatArray],
+) -> list[tuple[FloatArray, FloatArray, float]]:
+    """Pieces (start, end, radius) of a tree in mm, as far as it is in view (two corners, zyx).
+
+    A branch wanders, tapers and divides; at a fork the cubes of the radii add up to that of the
+    parent (Murray 1926), and the thinner branch turns away more.
+    """
+    pieces: list[tuple[FloatArray, FloatArray, float]] = []
+    low, high = view[0] - 20, view[1] + 20
+    branches = [(start, heading, radius)]
+    while branches and len(pieces) < _MOST_SEGMENTS:
+        place, direction, r = branches.pop()
+        length, until_fork = 0.0, r * rng.uniform(5, 13)
+        while True:
+            step = min(max(2.2 * r, 1.6 * thinnest / 0.32), 6.0)
+            direction = direction + rng.normal(0, WANDER, 3)
+            direction /= np.sqrt(direction @ direction)
+            end = place + step * direction
+            pieces.append((place, end, r))
+            place, length, r = end, length + step, r * 0.985
+            if r < thinnest or (end < low).any() or (end > high).any() or len(pieces) >= _MOST_SEGMENTS:
+                break
+            if length > until_fork:
+                part = rng.uniform(0.05, 0.5)
+                turn = rng.normal(0, 1, 3)
+                turn -= (turn @ direction) * direction
+                turn /= np.sqrt(turn @ turn) + 1e-9
+                for piece, side in ((1 - part, -1), (part, 1)):
+                    child = r * piece ** (1 / 3)
+                    bend = np.radians(80) * (1 - piece) * rng.uniform(0.5, 1.1)
+                    if child > thinnest:
+                        branches.append((place, direction * np.cos(bend) + side * np.sin(bend) * turn, child))
+                break
+    return pieces
+
+
+def _tubes(pieces: list[tuple[FloatArray, FloatArray, float]]) -> Tubes:
+    if not pieces:
+        return Tubes(np.zeros((0, 3)), np.zeros((0, 3)), np.zeros(0))
+    start, end, radius = (np.array(part) for part in zip(*pieces, strict=True))
+    return Tubes(start, end, radius)

@@ -1,0 +1,75 @@
+"""Which part of a body a CT shows, and how finely."""
+
+import numpy as np
+
+from luna.config.phantom import PhantomSettings
+from luna.imaging.geometry import Grid
+from luna.phantom.body import Body, lung_depth
+from luna.phantom.fields import Axes
+
+PIXEL_MM = (0.55, 0.85)
+SLICE_MM, SLICE_SPREAD, THINNEST_MM, THICKEST_MM = 1.25, 0.3, 0.7, 2.5
+"""Slice spacing: median and logarithmic spread of a lognormal distribution, and its limits."""
+FIELD_OF_VIEW_MM, CHEST_HEIGHT_MM = (320, 400), 290
+_FLIPPED = np.diag([-1.0, -1.0, 1.0])
+_FLIPPED_SHARE = 0.2
+"""Share of the CTs whose rows and columns run the other way, as for a patient who lay on the belly."""
+
+
+def body_scale(settings: PhantomSettings) -> float:
+    """Size of the body: life-size, but smaller in a whole chest of few columns."""
+    return 1.0 if settings.view == "part" else float(np.interp(settings.size, [64, 512], [0.3, 1]))
+
+
+def choose_view(rng: np.random.Generator, settings: PhantomSettings, body: Body) -> tuple[Axes, Grid]:
+    """The CT's grid, and its voxels in body coordinates."""
+    if settings.view == "part":
+        pixel = rng.uniform(*PIXEL_MM)
+        thickness = np.clip(rng.lognormal(np.log(SLICE_MM), SLICE_SPREAD), THINNEST_MM, THICKEST_MM)
+        slices, middle = settings.slices, _place_in_lungs(rng, body)
+    else:
+        slices = max(12, round(settings.slices * rng.uniform(0.8, 1.2)))
+        pixel = rng.uniform(*FIELD_OF_VIEW_MM) * body.scale / settings.size
+        thickness = CHEST_HEIGHT_MM * body.scale / slices
+        middle = (
+            body.cage[0] + np.array([rng.normal(0, 8), rng.normal(0, 12), rng.normal(0, 12)]) * body.scale
+        )
+    spacing = np.array([pixel, pixel, thickness]).round(6)
+    direction = _FLIPPED if rng.random() < _FLIPPED_SHARE else np.eye(3)
+    shape = np.array([slices, settings.size, settings.size])
+    corner = middle - (direction @ spacing)[::-1] * (shape - 1) / 2
+    steps = (direction @ spacing)[::-1]
+    z, y, x = (
+        (first + step * np.arange(count)).astype(np.float32)
+        for first, step, count in zip(corner, steps, shape, strict=True)
+    )
+    # Scanners count from the table, not from the body's middle.
+    shift = np.array([rng.normal(0, 20), rng.normal(0, 20), rng.uniform(-400, 200)])
+    grid = Grid((corner[::-1] + shift).round(6), spacing, direction)
+    return Axes(z[:, None, None], y[None, :, None], x[None, None, :]), grid
+
+
+def margin_of(settings: PhantomSettings, axes: Axes) -> tuple[int, int, int]:
+    """Voxels at the CT's faces in which there are no nodules and no candidates.
+
+    Where the view ends within the lungs, crops would show that it does; half a crop is kept free.
+    """
+    slices, rows, columns = axes.shape
+    if settings.view == "chest":
+        return slices // 6, 0, 0
+    return min(16, slices // 3), min(24, rows // 3), min(24, columns // 3)
+
+
+def _place_in_lungs(rng: np.random.Generator, body: Body) -> np.ndarray:
+    """A point (z, y, x) in mm, each place in the lungs as likely as any other."""
+    center, semi = body.cage
+    lines = [
+        np.arange(middle - reach, middle + reach, 6, dtype=np.float32)
+        for middle, reach in zip(center, semi, strict=True)
+    ]
+    depth, _ = lung_depth(
+        body, Axes(lines[0][:, None, None], lines[1][None, :, None], lines[2][None, None, :])
+    )
+    inside = np.argwhere(depth > 0)
+    chosen = inside[rng.integers(len(inside))]
+    return np.array([line[index] for line, index in zip(lines, chosen, strict=True)]) + rng.uniform(-3, 3, 3)
