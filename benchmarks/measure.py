@@ -98,7 +98,8 @@ def make_scan(folder: Path, ct_file: Path | None, candidates: int, small: bool) 
     uid = phantom_series_uid(0, 0)
     if ct_file is None:
         size, slices = (96, 40) if small else (512, 250)
-        make_phantom(root, PhantomSettings(series=1, size=size, slices=slices, candidates=candidates), seed=0)
+        settings = PhantomSettings(series=1, view="chest", size=size, slices=slices, candidates=candidates)
+        make_phantom(root, settings, seed=0)
     else:
         ct = read_ct(ct_file)
         write_mhd(root / "subset0" / f"{uid}.mhd", ct.hu, ct.grid)

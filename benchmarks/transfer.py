@@ -49,7 +49,7 @@ NEAREST_MM = 6.0
 
 
 class Samples(NamedTuple):
-    """Cubes in HU (n, 51, 51, 51), z y x, 1 mm; the patient of each; whether it is in the half that is tuned on."""
+    """Cubes in HU (n, 51, 51, 51), z y x, 1 mm; the patient of each; whether it is in the half for tuning."""
 
     cubes: npt.NDArray[np.int16]
     patient: npt.NDArray[np.str_]

@@ -122,8 +122,8 @@ def test_the_luna16_config_needs_only_a_root(workflow: Workflow, tmp_path: Path)
 
 
 def test_a_program_s_options_are_no_commands(workflow: Workflow) -> None:
-    workflow.config["phantom"]["background"] = "a.mhd;touch x;"
+    workflow.config["runs"]["first"]["init_weights"] = "a.pt;touch x;"
     failed = workflow.run(check=False)
     assert failed.returncode != 0
-    assert "phantom.background: a.mhd;touch x;: no such file" in failed.stdout + failed.stderr
+    assert "runs.first.init_weights: a.pt;touch x;: no such file" in failed.stdout + failed.stderr
     assert not (workflow.folder / "x").exists()

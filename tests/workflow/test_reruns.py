@@ -56,7 +56,7 @@ def move_a_key(workflow: Workflow) -> None:
 
 def say_a_default(workflow: Workflow) -> None:
     workflow.config["training"] = {"momentum": 0.99}
-    workflow.config["phantom"]["background"] = ""
+    workflow.config["phantom"]["view"] = "part"
     workflow.config["data"]["verify"] = "full"
 
 

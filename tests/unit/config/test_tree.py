@@ -135,12 +135,11 @@ def test_paths_may_hold_the_home_folder_and_variables(
                 "root": "~/luna", "annotations": "$DATA/a.csv", "candidates": ["${DATA}/c.csv", "$NONE/d"],
                 "excluded": "s3://bucket//~/e.csv",
             },
-            "phantom": {"background": "-ct.mhd"},
-            "runs": {"a": {"init_weights": "~/w.pt"}},
+            "runs": {"a": {"init_weights": "~/w.pt"}, "b": {"init_weights": "-w.pt"}},
         }
     )  # fmt: skip
     assert (config.data.root, config.data.annotations) == ("/home/ada/luna", "/data/a.csv")
     assert config.data.candidates == ("/data/c.csv", "$NONE/d")
     assert config.data.excluded == "s3://bucket//~/e.csv"
-    assert config.phantom.background == f"{tmp_path}/-ct.mhd", "no program takes it for an option"
+    assert config.runs["b"].init_weights == f"{tmp_path}/-w.pt", "no program takes it for an option"
     assert config.runs["a"].init_weights == "/home/ada/w.pt"

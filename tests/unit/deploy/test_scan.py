@@ -12,8 +12,9 @@ from conftest import Prepared
 from luna.base.errors import UserError
 from luna.config.phantom import PhantomSettings
 from luna.data.tables import XYZ
-from luna.deploy.proposals import propose
+from luna.deploy.scan import propose
 from luna.imaging.ct import read_ct
+from luna.imaging.geometry import xyz_to_irc
 from luna.imaging.lungs import segment_lungs
 from luna.phantom.dataset import make_phantom
 
@@ -45,14 +46,14 @@ def test_every_format(prepared: Prepared, scan: Path, model: Path, tmp_path: Pat
 
 
 def test_proposals_and_page(tmp_path: Path, model: Path) -> None:
-    make_phantom(tmp_path, PhantomSettings(series=1, size=128, slices=60, candidates=10), seed=3)
+    make_phantom(tmp_path, PhantomSettings(series=1, view="chest", size=128, slices=60), seed=3)
     scan = next((tmp_path / "subset0").glob("*.mhd"))
     ct = read_ct(scan)
     lungs = segment_lungs(ct.hu)
     assert 0.02 < lungs.mean() < 0.6
     proposed = propose(ct, 50)
     assert 0 < len(proposed) <= 50
-    assert lungs[tuple(proposed.T)].all()
+    assert lungs[tuple(xyz_to_irc(proposed, ct.grid).T)].mean() > 0.95
     predict.main(
         [str(scan), "--model", str(model), "--out", f"{tmp_path}/out.csv", "--page", f"{tmp_path}/out.html",
          "--proposals", "50", "--shown", "5"]

@@ -17,7 +17,7 @@ def test_phantom_is_the_same_every_time(tmp_path: Path) -> None:
     make_phantom(tmp_path / "a", settings, seed=0)
     make_phantom(tmp_path / "b", settings, seed=0, processes=2)
     files = sorted(path.relative_to(tmp_path / "a") for path in (tmp_path / "a").rglob("*.*"))
-    assert len(files) == 8
+    assert len(files) == 9
     for file in files:
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
 

@@ -14,9 +14,10 @@ from luna.batches.dataset import LunaDataset
 from luna.batches.loaders import make_loader
 from luna.crops.sources import CtCrops
 from luna.data.tables import IRC, XYZ, lines_text, read_table
-from luna.deploy.proposals import propose
+from luna.imaging.blobs import find_blobs
 from luna.imaging.ct import Ct, read_ct
 from luna.imaging.geometry import irc_to_xyz, xyz_to_irc
+from luna.imaging.lungs import segment_lungs
 from luna.imaging.planes import LUNG_WINDOW_HU, three_planes
 from luna.model.file import ModelFile
 from luna.model.inference import predict
@@ -49,7 +50,7 @@ def predict_scan(job: ScanJob, device: torch.device) -> pd.DataFrame:
     """
     trained = ModelFile.load(job.model_file)
     ct = read_ct(job.scan)
-    points = _proposed(ct, job.proposals) if job.candidates is None else read_points(job.candidates, ct)
+    points = propose(ct, job.proposals) if job.candidates is None else read_points(job.candidates, ct)
     centers = xyz_to_irc(points, ct.grid)
     table = pd.DataFrame(points, columns=XYZ)
     table.insert(0, "seriesuid", ct.series_uid)
@@ -70,9 +71,19 @@ def predict_scan(job: ScanJob, device: torch.device) -> pd.DataFrame:
     return table
 
 
-def _proposed(ct: Ct, most: int) -> FloatArray:
-    """Places to look at, (n, 3) xyz in mm, to a tenth of a micrometre."""
-    return irc_to_xyz(propose(ct, most), ct.grid).round(4)
+def propose(ct: Ct, most: int) -> FloatArray:
+    """The most distinct bright blobs in the lungs, (n, 3) xyz in mm, to a tenth of a micrometre.
+
+    Raises UserError where no lungs are found.
+    """
+    lungs = segment_lungs(ct.hu)
+    if not lungs.any():
+        raise UserError(
+            f"{ct.series_uid}: no lungs were found in the scan, so no places can be proposed; is it a whole"
+            " chest? Places of your own can be given with --candidates"
+        )
+    blobs = find_blobs(ct.hu, lungs, ct.grid.spacing[::-1])
+    return irc_to_xyz(blobs.irc[:most], ct.grid).round(4)
 
 
 def read_points(path: Path, ct: Ct) -> FloatArray:

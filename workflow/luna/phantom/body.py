@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from luna.base.arrays import BoolArray, FloatArray, Volume
 from luna.phantom.fields import Axes, depth_in_ellipsoid, ramp, smooth_field
@@ -107,7 +108,7 @@ class Tissue:
     depth: Volume
 
 
-def lung_depth(body: Body, axes: Axes) -> tuple[Volume, Volume]:
+def lung_depth(body: Body, axes: Axes) -> tuple[Volume, npt.NDArray[np.uint8]]:
     """Distance to the lungs' surface in mm, positive inside, and what lies behind it (WALL, ...), uint8."""
     depth = depth_in_ellipsoid(axes, *body.cage)
     behind = np.zeros(depth.shape, dtype=np.uint8)
@@ -151,10 +152,8 @@ def draw_tissue(rng: np.random.Generator, body: Body, axes: Axes) -> Tissue:
     edge = float(axes.spacing[2])
     outside = depth < edge
     coarse, fine = smooth_field(rng, axes, 13 * scale), smooth_field(rng, axes, 5 * scale)
-    solid = _Solid(
-        *(np.broadcast_to(axis, depth.shape)[outside] for axis in axes),
-        -depth[outside], coarse[outside], fine[outside],
-    )  # fmt: skip
+    z, y, x = (np.broadcast_to(axis, depth.shape)[outside] for axis in axes)
+    solid = _Solid(z, y, x, -depth[outside], coarse[outside], fine[outside])
     values = np.empty(solid.z.shape, dtype=np.float32)
     kinds = behind[outside]
     for kind, tissue in ((WALL, _wall), (MIDDLE, _mediastinum), (BELOW, _abdomen)):
@@ -220,16 +219,21 @@ def _abdomen(body: Body, place: _Solid) -> Volume:
 
 def _draw_spine(body: Body, place: _Solid, hu: Volume) -> None:
     """Vertebral bodies with discs between them, canal and arch, in place."""
-    scale, y = body.scale, place.y - body.middle[2][0][1]
-    x = place.x - body.middle[2][0][2]
-    radius = np.hypot(y / (15 * scale), x / (18 * scale)) + 0.04 * place.fine
-    disc = np.mod(place.z, 24 * scale) < 5 * scale
-    trabecular = np.where(disc, np.float32(80), np.float32(150) + 25 * place.fine)
-    np.copyto(hu, np.where(radius < 0.86, trabecular, np.where(disc, 90, 420)), where=radius < 1)
-    arch = np.hypot((y - 26 * scale) / (14 * scale), x / (17 * scale)) + 0.08 * place.fine
-    np.copyto(hu, 380, where=(arch < 1) & (radius > 1.05) & (np.mod(place.z, 24 * scale) > 6 * scale))
-    canal = np.hypot(y - 25 * scale, x) < 8 * scale
-    np.copyto(hu, 25, where=canal)
+    scale, (_, middle_y, middle_x) = body.scale, body.middle[2][0]
+    y, x = place.y - np.float32(middle_y), place.x - np.float32(middle_x)
+    near = np.flatnonzero((np.abs(x) < 25 * scale) & (y > -20 * scale) & (y < 50 * scale))
+    if not len(near):
+        return
+    y, x, fine, level = y[near], x[near], place.fine[near], np.mod(place.z[near], 24 * scale)
+    spine = hu[near]
+    radius = np.hypot(y / (15 * scale), x / (18 * scale)) + 0.04 * fine
+    disc = level < 5 * scale
+    trabecular = np.where(disc, 80, 150 + 25 * fine)
+    np.copyto(spine, np.where(radius < 0.86, trabecular, np.where(disc, 90, 420)), where=radius < 1)
+    arch = np.hypot((y - 26 * scale) / (14 * scale), x / (17 * scale)) + 0.08 * fine
+    np.copyto(spine, 380, where=(arch < 1) & (radius > 1.05) & (level > 6 * scale))
+    np.copyto(spine, 25, where=np.hypot(y - 25 * scale, x) < 8 * scale)
+    hu[near] = spine
 
 
 def _draw_outside(body: Body, place: _Solid, hu: Volume) -> None:

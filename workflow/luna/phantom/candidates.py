@@ -3,10 +3,11 @@
 import numpy as np
 import numpy.typing as npt
 
-from luna.base.arrays import FloatArray, HuArray, IntArray
+from luna.base.arrays import HuArray, IntArray
 from luna.imaging.blobs import find_blobs
 from luna.phantom.fields import Axes
-from luna.phantom.nodules import Lungs, Nodule
+from luna.phantom.nodule_tissue import Lungs
+from luna.phantom.nodules import Nodule, distances_mm
 
 WALL_MM = 2.5
 """How far into the wall places are searched, for nodules at the pleura."""
@@ -28,12 +29,12 @@ def list_candidates(
 
     1 where the distance to a nodule's centre is less than its radius, as in LUNA16.
     """
-    axes: Axes = lungs.axes
+    axes = lungs.axes
     blobs = find_blobs(hu, lungs.depth > -WALL_MM * lungs.scale, axes.spacing)
     faces = np.array(hu.shape) - margin
     inner = ((blobs.irc >= margin) & (blobs.irc < faces)).all(axis=1)
     places = blobs.irc[inner]
-    owner = _owners(places, nodules, axes.spacing)
+    owner = _owners(places, nodules, axes)
     hits = [np.flatnonzero(owner == number)[:HITS_A_NODULE] for number in range(len(nodules))]
     others = np.flatnonzero(owner == -1)
     wanted = min(len(others), rng.poisson(mean))
@@ -43,10 +44,9 @@ def list_candidates(
     return places[rows], (owner[rows] >= 0).astype(np.int64)
 
 
-def _owners(places: IntArray, nodules: list[Nodule], spacing: FloatArray) -> IntArray:
+def _owners(places: IntArray, nodules: list[Nodule], axes: Axes) -> IntArray:
     """The number of the nodule in which each place lies, -1 where there is none."""
     owner = np.full(len(places), -1)
     for number, nodule in enumerate(nodules):
-        away = np.linalg.norm((places - nodule.center_irc) * spacing, axis=1)
-        owner[away < nodule.diameter_mm / 2] = number
+        owner[distances_mm(places, nodule, axes) < nodule.diameter_mm / 2] = number
     return owner

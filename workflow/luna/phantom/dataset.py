@@ -18,7 +18,8 @@ from luna.imaging.geometry import Grid, irc_to_xyz
 from luna.imaging.metaimage import write_mhd
 from luna.phantom.body import draw_body, draw_tissue
 from luna.phantom.candidates import list_candidates
-from luna.phantom.nodules import Lungs, Nodule, draw_nodules, draw_small_findings
+from luna.phantom.nodule_tissue import Lungs
+from luna.phantom.nodules import Nodule, draw_nodules, draw_small_findings
 from luna.phantom.scanner import scan
 from luna.phantom.uids import phantom_series_uid
 from luna.phantom.vessels import draw_vessels

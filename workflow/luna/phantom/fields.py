@@ -4,10 +4,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from luna.base.arrays import FloatArray, Volume
+from luna.base.arrays import FloatArray, IntArray, Volume
 
 _SPLINE_VARIANCE = 0.479
 """Mean variance, per axis, of a cubic B-spline whose coefficients are independent and have variance 1."""
+
+
+Box = tuple[slice, slice, slice]
 
 
 class Axes(NamedTuple):
@@ -26,27 +29,47 @@ class Axes(NamedTuple):
         return self.z.size, self.y.size, self.x.size
 
     @property
+    def steps(self) -> FloatArray:
+        """From one voxel to the next along z, y and x in mm, (3,); negative where an axis runs backwards."""
+        return np.array([float(axis.ravel()[1]) - float(axis.ravel()[0]) for axis in self])
+
+    @property
     def spacing(self) -> FloatArray:
-        """Distance between voxels along z, y and x in mm, (3,), always positive."""
-        return np.array([abs(float(axis.ravel()[1] - axis.ravel()[0])) for axis in self])
+        """Distance between voxels along z, y and x in mm, (3,)."""
+        return np.asarray(np.fabs(self.steps))
 
-    def at(self, irc: FloatArray) -> FloatArray:
+    @property
+    def corners(self) -> tuple[FloatArray, FloatArray]:
+        """The lowest and the highest z, y and x in mm, (3,) each."""
+        return np.array([axis.min() for axis in self]), np.array([axis.max() for axis in self])
+
+    def at(self, irc: FloatArray | IntArray) -> FloatArray:
         """The point (z, y, x) in mm of a place in voxels; it may lie between them."""
-        firsts = [float(axis.ravel()[0]) for axis in self]
-        steps = [float(axis.ravel()[1]) - first for axis, first in zip(self, firsts, strict=True)]
-        return np.array(firsts) + np.asarray(irc) * np.array(steps)
+        return np.asarray(self._firsts + np.asarray(irc) * self.steps, dtype=np.float64)
 
-    def box(self, low: FloatArray, high: FloatArray) -> tuple[slice, slice, slice]:
+    def irc_of(self, point: FloatArray) -> FloatArray:
+        """The place in voxels of a point (z, y, x) in mm."""
+        return np.asarray((point - self._firsts) / self.steps, dtype=np.float64)
+
+    @property
+    def _firsts(self) -> FloatArray:
+        return np.array([float(axis.ravel()[0]) for axis in self])
+
+    def box(self, low: FloatArray, high: FloatArray) -> Box:
         """The voxels between two corners (z, y, x) in mm; it may be empty."""
-        parts = []
-        for axis, a, b in zip(self, low, high, strict=True):
-            first, step = float(axis.ravel()[0]), float(axis.ravel()[1] - axis.ravel()[0])
-            ends = sorted(((a - first) / step, (b - first) / step))
-            start, stop = max(0, int(np.ceil(ends[0]))), min(axis.size, int(np.floor(ends[1])) + 1)
-            parts.append(slice(start, max(start, stop)))
-        return parts[0], parts[1], parts[2]
+        return self.boxes(low[None], high[None])[0]
 
-    def part(self, box: tuple[slice, slice, slice]) -> "Axes":
+    def boxes(self, low: FloatArray, high: FloatArray) -> list[Box]:
+        """The voxels between each pair of corners, (n, 3) in mm."""
+        ends = np.sort([self.irc_of(low), self.irc_of(high)], axis=0)
+        starts = np.clip(np.ceil(ends[0]), 0, self.shape).astype(int)
+        stops = np.clip(np.floor(ends[1]) + 1, starts, self.shape).astype(int)
+        return [
+            (slice(a, b), slice(c, d), slice(e, f))
+            for a, b, c, d, e, f in np.stack([starts, stops], axis=2).reshape(-1, 6).tolist()
+        ]
+
+    def part(self, box: Box) -> "Axes":
         """The coordinates of a box of voxels."""
         return Axes(self.z[box[0]], self.y[:, box[1]], self.x[:, :, box[2]])
 
@@ -65,13 +88,14 @@ def smooth_field(rng: np.random.Generator, axes: Axes, length: float) -> Volume:
     field = rng.standard_normal(lattice, dtype=np.float32)
     for number, place in enumerate(knots):
         field = _interpolate(field, place, number)
-    return field * np.float32(_SPLINE_VARIANCE**-1.5)
+    field *= np.float32(_SPLINE_VARIANCE**-1.5)
+    return field
 
 
 def _interpolate(coefficients: Volume, place: Volume, axis: int) -> Volume:
     """Values of a cubic B-spline along one axis; `place` in lattice steps, from 0."""
-    first = place.astype(np.int64)
-    t = place - first
+    below = np.floor(place)
+    first, t = below.astype(np.int64), place - below
     weights = (
         (1 - t) ** 3 / 6,
         (4 - 6 * t**2 + 3 * t**3) / 6,
@@ -83,7 +107,7 @@ def _interpolate(coefficients: Volume, place: Volume, axis: int) -> Volume:
     values = coefficients.take(first, axis) * weights[0].reshape(shape)
     for step in (1, 2, 3):
         values += coefficients.take(first + step, axis) * weights[step].reshape(shape)
-    return values
+    return np.asarray(values, dtype=np.float32)
 
 
 def depth_in_ellipsoid(axes: Axes, center: FloatArray, semi_axes: FloatArray) -> Volume:

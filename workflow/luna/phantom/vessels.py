@@ -1,7 +1,7 @@
 """Vessels and airways of the lungs."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -24,13 +24,12 @@ AIRWAY_HU, AIRWAY_WALL_HU = -960.0, -80.0
 _MOST_SEGMENTS = 220
 
 
-@dataclass(frozen=True)
-class Tubes:
-    """Straight pieces of tubes: start and end (n, 3) zyx in mm, radius (n,) in mm."""
+class Tube(NamedTuple):
+    """A straight piece of a tube: start and end (z, y, x) and radius, in mm."""
 
     start: FloatArray
     end: FloatArray
-    radius: FloatArray
+    radius: float
 
 
 def draw_vessels(rng: np.random.Generator, body: Body, axes: Axes, hu: Volume, depth: Volume) -> Volume:
@@ -45,45 +44,46 @@ def draw_vessels(rng: np.random.Generator, body: Body, axes: Axes, hu: Volume, d
     return vessel
 
 
-def paint(axes: Axes, tubes: Tubes, edge: float) -> Volume:
+def paint(axes: Axes, tubes: list[Tube], edge: float) -> Volume:
     """The share of each voxel that lies in a tube, with a soft edge of `edge` mm, float32."""
     share = np.zeros(axes.shape, dtype=np.float32)
-    for start, end, radius in zip(tubes.start, tubes.end, tubes.radius, strict=True):
-        _paint_one(share, axes, start, end, float(radius), edge)
+    if not tubes:
+        return share
+    starts, ends, radii = (np.array(values) for values in zip(*tubes, strict=True))
+    reach = (radii + edge / 2)[:, None]
+    boxes = axes.boxes(np.minimum(starts, ends) - reach, np.maximum(starts, ends) + reach)
+    for tube, box in zip(tubes, boxes, strict=True):
+        if all(part.start < part.stop for part in box):
+            _paint_one(share[box], axes.part(box), tube, edge)
     return share
 
 
-def _paint_one(
-    share: Volume, axes: Axes, start: FloatArray, end: FloatArray, radius: float, edge: float
-) -> None:
-    reach = radius + edge / 2
-    box = axes.box(np.minimum(start, end) - reach, np.maximum(start, end) + reach)
-    if any(part.start == part.stop for part in box):
-        return
-    line = (end - start).astype(np.float32)
-    offsets = [axis - np.float32(value) for axis, value in zip(axes.part(box), start, strict=True)]
-    along = offsets[0] * line[0] + offsets[1] * line[1] + offsets[2] * line[2]
-    along = np.clip(along * np.float32(1 / max(float(line @ line), 1e-6)), 0, 1)
-    squared = sum((o - along * step) ** 2 for o, step in zip(offsets, line, strict=True))
-    np.maximum(share[box], ramp(radius - np.sqrt(squared), edge), out=share[box])
+def _paint_one(share: Volume, axes: Axes, tube: Tube, edge: float) -> None:
+    line = (tube.end - tube.start).astype(np.float32)
+    z, y, x = (axis - value for axis, value in zip(axes, tube.start.astype(np.float32), strict=True))
+    scale = np.float32(1 / max(float(line @ line), 1e-6))
+    along = np.clip((z * line[0] + y * line[1] + x * line[2]) * scale, 0, 1)
+    squared = (z - along * line[0]) ** 2 + (y - along * line[1]) ** 2 + (x - along * line[2]) ** 2
+    np.maximum(share, ramp(np.float32(tube.radius) - np.sqrt(squared), edge), out=share)
 
 
-def _plan(rng: np.random.Generator, body: Body, axes: Axes, depth: Volume) -> tuple[Tubes, Tubes, Tubes]:
+def _plan(
+    rng: np.random.Generator, body: Body, axes: Axes, depth: Volume
+) -> tuple[list[Tube], list[Tube], list[Tube]]:
     """Vessels, walls of airways and their lumens."""
     scale = body.scale
-    low, high = (np.array(corner) for corner in zip(*((a.min(), a.max()) for a in axes), strict=True))
-    vessels: list[tuple[FloatArray, FloatArray, float]] = []
-    airways: list[tuple[FloatArray, FloatArray, float]] = []
-    for start, trunk, radius in (*_roots(rng, body, axes, depth), *_hilar_roots(rng, body, low, high)):
-        tree = grow(rng, start, trunk, radius, THINNEST_MM * scale, (low, high))
+    vessels: list[Tube] = []
+    airways: list[Tube] = []
+    for start, trunk, radius in (*_roots(rng, body, axes, depth), *_hilar_roots(rng, body, axes)):
+        tree = grow(rng, start, trunk, radius, THINNEST_MM * scale, axes.corners)
         vessels.extend(tree)
         if radius > 0.9 * scale and rng.random() < AIRWAY_SHARE:
             beside = np.cross(trunk, rng.normal(0, 1, 3))
             beside *= radius * rng.uniform(1.9, 2.4) / np.linalg.norm(beside)
-            airways.extend((a + beside, b + beside, r) for a, b, r in tree if r > 0.5 * radius)
-    walls = [(a, b, r * 1.02 + 0.3 * scale) for a, b, r in airways]
-    lumens = [(a, b, r * rng.uniform(0.7, 0.85)) for a, b, r in airways]
-    return _tubes(vessels), _tubes(walls), _tubes(lumens)
+            airways.extend(Tube(a + beside, b + beside, r) for a, b, r in tree if r > 0.5 * radius)
+    walls = [Tube(a, b, r * 1.02 + 0.3 * scale) for a, b, r in airways]
+    lumens = [Tube(a, b, r * rng.uniform(0.7, 0.85)) for a, b, r in airways]
+    return vessels, walls, lumens
 
 
 def _roots(
@@ -106,9 +106,10 @@ def _roots(
 
 
 def _hilar_roots(
-    rng: np.random.Generator, body: Body, low: FloatArray, high: FloatArray
+    rng: np.random.Generator, body: Body, axes: Axes
 ) -> Iterator[tuple[FloatArray, FloatArray, float]]:
     """Start, heading and radius of the large vessels that leave the hila within reach of the view."""
+    low, high = axes.corners
     for hilum in body.hila:
         if ((hilum < low - 30 * body.scale) | (hilum > high + 30 * body.scale)).any():
             continue
@@ -126,24 +127,24 @@ def grow(
     radius: float,
     thinnest: float,
     view: tuple[FloatArray, FloatArray],
-) -> list[tuple[FloatArray, FloatArray, float]]:
+) -> list[Tube]:
     """Pieces (start, end, radius) of a tree in mm, as far as it is in view (two corners, zyx).
 
     A branch wanders, tapers and divides; at a fork the cubes of the radii add up to that of the
     parent (Murray 1926), and the thinner branch turns away more.
     """
-    pieces: list[tuple[FloatArray, FloatArray, float]] = []
+    pieces: list[Tube] = []
     low, high = view[0] - 20, view[1] + 20
     branches = [(start, heading, radius)]
     while branches and len(pieces) < _MOST_SEGMENTS:
         place, direction, r = branches.pop()
         length, until_fork = 0.0, r * rng.uniform(5, 13)
         while True:
-            step = min(max(2.2 * r, 1.6 * thinnest / 0.32), 6.0)
+            step = min(max(2.2 * r, 5 * thinnest), 6.0)
             direction = direction + rng.normal(0, WANDER, 3)
             direction /= np.sqrt(direction @ direction)
             end = place + step * direction
-            pieces.append((place, end, r))
+            pieces.append(Tube(place, end, r))
             place, length, r = end, length + step, r * 0.985
             if r < thinnest or (end < low).any() or (end > high).any() or len(pieces) >= _MOST_SEGMENTS:
                 break
@@ -159,10 +160,3 @@ def grow(
                         branches.append((place, direction * np.cos(bend) + side * np.sin(bend) * turn, child))
                 break
     return pieces
-
-
-def _tubes(pieces: list[tuple[FloatArray, FloatArray, float]]) -> Tubes:
-    if not pieces:
-        return Tubes(np.zeros((0, 3)), np.zeros((0, 3)), np.zeros(0))
-    start, end, radius = (np.array(part) for part in zip(*pieces, strict=True))
-    return Tubes(start, end, radius)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from luna.config.cache import CropSettings
 from luna.config.phantom import PhantomSettings
 from luna.imaging.geometry import Grid
 from luna.phantom.body import Body, lung_depth
@@ -52,12 +53,16 @@ def choose_view(rng: np.random.Generator, settings: PhantomSettings, body: Body)
 def margin_of(settings: PhantomSettings, axes: Axes) -> tuple[int, int, int]:
     """Voxels at the CT's faces in which there are no nodules and no candidates.
 
-    Where the view ends within the lungs, crops would show that it does; half a crop is kept free.
+    Where the view ends within the lungs, crops would show that it does: half a crop is kept free, but
+    less in CTs hardly larger than a crop.
     """
-    slices, rows, columns = axes.shape
     if settings.view == "chest":
-        return slices // 6, 0, 0
-    return min(16, slices // 3), min(24, rows // 3), min(24, columns // 3)
+        return axes.shape[0] // 6, 0, 0
+    slices, rows, columns = (
+        min(crop // 2, max(2, (count - crop) * 2 // 5))
+        for count, crop in zip(axes.shape, CropSettings().crop, strict=True)
+    )
+    return slices, rows, columns
 
 
 def _place_in_lungs(rng: np.random.Generator, body: Body) -> np.ndarray:
