@@ -15,7 +15,7 @@ try:
 except UserError as error:
     raise WorkflowError(str(error))
 
-if "{" in str(workflow.current_basedir):
+if {"{", "}"} & set(str(workflow.current_basedir)):
     raise WorkflowError(
         f"{workflow.current_basedir}: Snakemake takes what stands in braces for a wildcard;"
         " move the clone to a folder without them"

@@ -9,7 +9,8 @@ def beside(path, name):
 def crops_folder(wildcards, input):
     """Where the crop files are: beside the lists of what is cached."""
     cached = CONFIG.cache.source == "cache"
-    return beside(input.crops[0], "crops") if cached else layout.CROPS
+    # Without data there is nothing that is cached, and Snakemake reports what is missing.
+    return beside(input.crops[0], "crops") if cached and input.crops else layout.CROPS
 
 
 def state_folder(wildcards, output):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import find_luna  # noqa: F401
 
-from luna.cli.options import Parser, add_section, section_of
+from luna.cli.options import Parser, add_section, at_least, section_of
 from luna.cli.program import command_line_program
 from luna.config.phantom import PhantomSettings
 from luna.phantom.dataset import make_phantom
@@ -17,8 +17,8 @@ from luna.runtime.cores import usable_threads
 def parser() -> argparse.ArgumentParser:
     parser = Parser(__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder to write the data set to")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--processes", type=int, default=1, help="CTs made at the same time")
+    parser.add_argument("--seed", type=at_least(0), default=0)
+    parser.add_argument("--processes", type=at_least(1), default=1, help="CTs made at the same time")
     add_section(parser, PhantomSettings)
     return parser
 

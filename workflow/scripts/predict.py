@@ -12,7 +12,7 @@ from pathlib import Path
 
 import find_luna  # noqa: F401
 
-from luna.cli.options import Parser, add_section, section_of
+from luna.cli.options import Parser, add_section, at_least, section_of
 from luna.cli.program import command_line_program
 from luna.config.machine import Machine
 from luna.deploy.scan import ScanJob, predict_scan
@@ -27,8 +27,8 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--candidates", type=Path, help="a table: seriesuid, coordX, coordY, coordZ (mm)")
     parser.add_argument("--out", type=Path, required=True, help="a LUNA16 submission, as CSV")
     parser.add_argument("--page", type=Path, help="an HTML page with the most suspicious crops")
-    parser.add_argument("--proposals", type=int, default=200, help="at most, without --candidates")
-    parser.add_argument("--shown", type=int, default=30, help="crops on the page")
+    parser.add_argument("--proposals", type=at_least(1), default=200, help="at most, without --candidates")
+    parser.add_argument("--shown", type=at_least(0), default=30, help="crops on the page")
     add_section(parser, Machine, only=["device", "threads"])
     return parser
 

@@ -16,7 +16,7 @@ import find_luna  # noqa: F401
 from luna.base import layout
 from luna.base.code import code_digest
 from luna.cli.data import add_data_options, candidates_and_crops
-from luna.cli.options import Parser, add_section, section_of
+from luna.cli.options import Parser, add_section, at_least, section_of
 from luna.cli.program import command_line_program
 from luna.config.machine import Logs, MachineSettings
 from luna.config.recipe import Recipe
@@ -64,7 +64,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--fold", type=int, choices=range(SUBSETS), default=0, help="fold k tests on subset k"
     )
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=at_least(0), default=0)
     parser.add_argument("--model", type=Path, help="model.pt to write; default below results/runs")
     parser.add_argument("--history", type=Path, help="history.csv to write; default below results/runs")
     parser.add_argument("--state", type=Path, help="folder of the checkpoints; default below results/runs")

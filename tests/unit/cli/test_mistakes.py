@@ -22,6 +22,12 @@ def places(prepared: Prepared, model: Path, tmp_path: Path) -> dict[str, Any]:
     content = load_tensors(model)
     torch.save({**content, "weights": {"other": torch.zeros(3)}}, tmp_path / "other_weights.pt")
     torch.save({key: content[key] for key in ("format", "weights", "crop")}, tmp_path / "incomplete.pt")
+    weights = {name: value * float("nan") for name, value in content["weights"].items()}
+    torch.save({**content, "weights": weights}, tmp_path / "nan.pt")
+    torch.save({**content, "crop": "abc"}, tmp_path / "crop.pt")
+    torch.save({**content, "threshold": "x"}, tmp_path / "threshold.pt")
+    torch.save(5, tmp_path / "number.pt")
+    torch.save({"weights": {"head_linear.bias": "x"}}, tmp_path / "word.pt")
     return {
         "root": prepared.root, "made": prepared.folder, "tmp": tmp_path, "model": model,
         "ct": prepared.series["path"][0], "data": " ".join(prepared.options()),
@@ -39,7 +45,7 @@ MISTAKES = [
     ("evaluate", "--model {tmp}/folder " + EVALUATE, "folder: not a model file"),
     ("evaluate", "--model {tmp}/incomplete.pt " + EVALUATE, "not a model file of this version"),
     ("evaluate", "--model {tmp}/other_weights.pt " + EVALUATE, "holds other weights than its network has"),
-    ("evaluate", "--model {model} " + EVALUATE.replace("{tmp}/p.csv", "{tmp}/folder"), "folder: "),
+    ("evaluate", "--model {model} " + EVALUATE.replace("{tmp}/p.csv", "{tmp}/folder"), "folder: is a folder"),
     ("evaluate", "--model {model} " + EVALUATE + " --series {root}/annotations.csv",
      "annotations.csv: is another table: it has no column subset, path, checksum"),
     ("candidates", "--series {root}/annotations.csv --out {tmp}/o " + CANDIDATES, "is another table"),
@@ -56,7 +62,19 @@ MISTAKES = [
     ("predict", "{tmp}/folder --model {model} --out {tmp}/o.csv", "holds no DICOM CT series"),
     ("predict", "{tmp}/binary --model {model} --out {tmp}/o.csv", "is no CT in a known format"),
     ("predict", "{ct} --model {tmp}/other_weights.pt --out {tmp}/o.csv", "other weights"),
-    ("predict", "{ct} --model {model} --out {tmp}/folder", "folder: "),
+    ("predict", "{ct} --model {tmp}/nan.pt --out {tmp}/o.csv", "nan.pt: some of its weights are no finite"),
+    ("predict", "{ct} --model {tmp}/crop.pt --out {tmp}/o.csv", "crop.pt: not a model file of this version"),
+    ("predict", "{ct} --model {tmp}/threshold.pt --out {tmp}/o.csv", "threshold.pt: not a model file"),
+    ("predict", "{ct} --model {model} --out {tmp}/folder", "folder is not a file"),
+    ("predict", "{ct} --model {model} --out {ct}", "is the scan"),
+    ("predict", "{ct} --model {model} --out {model}", "is the model"),
+    ("predict", "{ct} --model {model} --out {tmp}/o --page {tmp}/../{tmp.name}/o", "is --out"),
+    ("predict", "{ct} --model {model} --candidates {root}/candidates.csv --out {tmp}/binary/o.csv", "binary"),
+    ("predict", "{ct} --model {model} --candidates {root}/candidates.csv --out /dev/null", "not a file"),
+    ("train", "--init-weights {tmp}/number.pt --epochs 0 --model {tmp}/m.pt --history {tmp}/h.csv --state"
+     " {tmp}/state {data}", "number.pt: holds no weights"),
+    ("train", "--init-weights {tmp}/word.pt --epochs 0 --model {tmp}/m.pt --history {tmp}/h.csv --state"
+     " {tmp}/state {data}", "word.pt: holds no weights"),
     ("train", "--init-weights {tmp}/text.txt --epochs 0 --model {tmp}/m.pt --history {tmp}/h.csv --state"
      " {tmp}/state {data}", "text.txt: no readable weights"),
     ("train", "--epochs 0 --model {tmp}/folder --history {tmp}/h.csv --state {tmp}/state {data}", "folder"),

@@ -1,6 +1,7 @@
 """CTs that are damaged or no CTs, in every format: each is refused in words that name the cause."""
 
 import gzip
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -133,6 +134,8 @@ HEADERS: dict[str, tuple[bytes, bytes]] = {
     "HeaderSize -1": (b"ElementDataFile", b"HeaderSize = -1\nElementDataFile"),
     "a comment in Latin-1": (b"NDims", b"Comment = M\xfcller\nNDims"),
     "a comment in UTF-8": (b"NDims", "Comment = Müller\nNDims".encode()),
+    "a comment with a byte that ends lines elsewhere": (b"NDims", "Comment = Ålesund\nNDims".encode()),
+    "a comment that names a key": (b"NDims", b"Comment = see ElementDataFile below\nNDims"),
     "a byte-order mark": (b"ObjectType", b"\xef\xbb\xbfObjectType"),
     "CRLF": (b"\n", b"\r\n"),
 }
@@ -160,6 +163,78 @@ def test_voxels_in_the_header_s_file(tmp_path: Path) -> None:
     assert np.array_equal(read_ct(path).hu, chest_voxels(SHAPE))
     path.write_bytes(path.read_bytes()[:-9])
     assert [kind for kind, _ in problems_of(path)] == ["truncated-voxels"]
+
+
+@pytest.mark.parametrize("size", ["", "500", "9999999"])
+def test_packed_voxels_of_another_size_than_the_header_says(tmp_path: Path, size: str) -> None:
+    """SimpleITK would fill the rest with what was in memory."""
+    path = tmp_path / "1.2.mha"
+    written(path, compressed=True)
+    before, _, after = path.read_bytes().partition(b"CompressedDataSize = ")
+    line = f"CompressedDataSize = {size}\n".encode() if size else b""
+    path.write_bytes(before + line + after.split(b"\n", 1)[1])
+    assert problems_of(path)
+
+
+def test_voxels_with_an_uncommon_name(tmp_path: Path) -> None:
+    path = tmp_path / "1.2.mhd"
+    file = written(path)
+    file.rename(tmp_path / "1.2.bin")
+    path.write_bytes(path.read_bytes().replace(b"1.2.raw", b"1.2.bin"))
+    assert "call that file 1.2.raw" in problems_of(path)[0][1]
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+@pytest.mark.parametrize("stored", [np.int16, np.uint16])
+def test_nifti_with_an_intercept(tmp_path: Path, suffix: str, stored: type) -> None:
+    """A common way to store a CT: raw values, and slope and intercept in the header."""
+    hu, path = chest_voxels(SHAPE), tmp_path / f"1.2{suffix}"
+    sitk.WriteImage(sitk.GetImageFromArray((hu + 1024).astype(stored)), str(tmp_path / "plain.nii"))
+    content = bytearray((tmp_path / "plain.nii").read_bytes())
+    struct.pack_into("<2f", content, 112, 1.0, -1024.0)
+    path.write_bytes(gzip.compress(content) if suffix == ".nii.gz" else content)
+    assert np.array_equal(read_ct(path).hu, hu)
+    assert "ends after" in str(problems_of(cut(path))[0]) or suffix == ".nii.gz"
+
+
+def cut(path: Path) -> Path:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    return path
+
+
+@pytest.mark.parametrize("name", ["1.2.nii", "1.2.nii.gz", "1.2.mha", "1.2.nrrd"])
+def test_voxels_that_are_no_numbers_become_air(tmp_path: Path, name: str) -> None:
+    hu = chest_voxels(SHAPE).astype(np.float32)
+    expected = hu.copy()
+    hu[0, :3, 0], hu[5, 0, 0] = np.nan, np.inf
+    expected[0, :3, 0] = expected[5, 0, 0] = -1000
+    sitk.WriteImage(sitk.GetImageFromArray(hu), str(tmp_path / name))
+    ct = read_ct(tmp_path / name)
+    assert np.array_equal(ct.hu, expected)
+    assert ct.notes == ["4 voxels are not finite numbers: they count as air"]
+
+
+@pytest.mark.parametrize("spacing", [(0.7, 0.7, 1000), (0.001, 0.001, 0.001)])
+def test_distances_that_no_ct_has(tmp_path: Path, spacing: tuple[float, ...]) -> None:
+    image = chest_image(SHAPE)
+    image.SetSpacing(spacing)
+    sitk.WriteImage(image, str(tmp_path / "1.2.mhd"))
+    assert [kind for kind, _ in problems_of(tmp_path / "1.2.mhd")] == ["spacing"]
+
+
+@pytest.mark.parametrize("air", [-1000, -1024, -2000])
+def test_a_half_that_was_never_written(tmp_path: Path, air: int) -> None:
+    hu = chest_voxels(SHAPE)
+    hu[20:] = air
+    assert [problem.kind for problem in hu_problems(Path("x"), hu)] == ["empty-slices"]
+
+
+def test_slices_whose_intercept_was_lost(real_data: Path) -> None:
+    """A tenth of the slices, which the shares of the whole CT do not show."""
+    for path in (*real_data.glob("slabs/subset*/*.mhd"), *real_data.glob("*_ct/*.mh[ad]")):
+        hu = read_ct(path).hu.copy()
+        hu[: max(1, len(hu) // 10)] += 1024
+        assert "not-hu" in [problem.kind for problem in hu_problems(path, hu)]
 
 
 @pytest.mark.parametrize("compressed", [False, True])

@@ -9,6 +9,7 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK as sitk
+from pydicom.dataelem import RawDataElement
 from pydicom.uid import RLELossless
 
 from luna.imaging.ct import read_ct, read_header
@@ -115,7 +116,71 @@ def no_ct(folder: Path) -> None:
     edit(folder, setting(Modality="MR"))
 
 
+def end_truncated(folder: Path) -> None:
+    edit(folder, lambda data: data.compress(RLELossless))
+    path = folder / "0009.dcm"
+    path.write_bytes(path.read_bytes()[:300])
+
+
+def no_finite_position(folder: Path) -> None:
+    edit(folder, setting_raw("ImagePositionPatient", b"-50\\-60\\nan"), 9)
+
+
+def two_coordinates(folder: Path) -> None:
+    edit(folder, setting(ImagePositionPatient=[1, 2]))
+
+
+def spacing_of_one_number(folder: Path) -> None:
+    edit(folder, setting(PixelSpacing=0.7))
+
+
+def decimal_commas(folder: Path) -> None:
+    edit(folder, setting_raw("ImagePositionPatient", b"1,5\\2,5\\3,5 "), 3)
+
+
+def no_slope(folder: Path) -> None:
+    edit(folder, setting(RescaleSlope=0), 4)
+
+
+def an_intercept_lost(folder: Path) -> None:
+    edit(folder, lambda data: setattr(data, "RescaleIntercept", float(data.RescaleIntercept) + 1024), 4)
+
+
+def a_link_to_nothing(folder: Path) -> None:
+    (folder / "0009.dcm").unlink()
+    (folder / "0009.dcm").symlink_to("nowhere")
+
+
+def a_name_in_braces(folder: Path) -> None:
+    (folder / "0004.dcm").rename(folder / "{four}.dcm")
+
+
+def setting_raw(name: str, value: bytes) -> Change:
+    """Write bytes that pydicom would not write."""
+
+    def change(data: pydicom.Dataset) -> None:
+        tag = pydicom.tag.Tag(name)
+        data[tag] = RawDataElement(tag, "DS", len(value), value, 0, False, True)
+
+    return change
+
+
 REFUSED = {
+    end_truncated: ("dicom-file", "0009.dcm: has no "),
+    no_finite_position: (
+        "dicom-file",
+        "its ImagePositionPatient is -50 -60 nan, not 3 finite numbers",
+    ),
+    two_coordinates: (
+        "dicom-file",
+        "10 slices, 0000.dcm, 0001.dcm, 0002.dcm and 7 more: its",
+    ),
+    spacing_of_one_number: ("dicom-file", "its PixelSpacing is 0.7, not 2 finite numbers"),
+    decimal_commas: ("dicom-file", "0003.dcm: its ImagePositionPatient"),
+    no_slope: ("dicom-file", "0004.dcm: its RescaleSlope is 0"),
+    an_intercept_lost: ("unequal-slices", "RescaleIntercept of 1 slices is far from 0: 0004.dcm (1024)"),
+    a_link_to_nothing: ("dicom-file", "0009.dcm: is a link to nothing"),
+    a_name_in_braces: ("dicom-file", "has a name with braces"),
     slice_missing: ("uneven-steps", "steps are 2.500 mm, but 5.000 mm after 0003.dcm (at -192.50 mm)"),
     slices_doubled: ("doubled-slices", "10 slices are at the place of another: 0000.dcm and copy0.dcm"),
     steps_of_two_kinds: ("uneven-steps", "steps are 2.500 mm, but 5.000 mm after 0005.dcm"),
@@ -166,7 +231,8 @@ def test_a_localizer_beside_the_ct_is_left_out(folder: Path, uid: str) -> None:
 
 def test_other_files_in_the_folder(folder: Path) -> None:
     before = read_ct(folder)
-    (folder / "LICENSE.txt").write_text("free")
+    for name in ("LICENSE.txt", "LICENSE", "README", "Thumbs.db", "series.log"):
+        (folder / name).write_text("free")
     (folder / ".DS_Store").write_bytes(b"\0")
     assert np.array_equal(read_ct(folder).hu, before.hu)
 

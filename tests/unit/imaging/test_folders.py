@@ -8,7 +8,7 @@ import pytest
 import SimpleITK as sitk
 
 from luna.data.verify import verify_dataset, verify_subset
-from luna.imaging.folders import files_of_cts, find_cts, not_read
+from luna.imaging.folders import SLICES_LOOSE, files_of_cts, find_cts, not_read
 
 from .images import chest_image, write_dicom
 
@@ -45,12 +45,13 @@ def test_files_that_belong_to_no_ct(folder: Path) -> None:
         ("loose.dcm", "a folder of their own"), ("a.hdr", "convert"), ("a.img", "convert"),
         ("1.9.raw.gz", "unpack"), ("subset0.zip", "unpack"), ("deep/1.9.mhd", "one level up"),
         ("{run}.mhd", "braces"), (os.fsdecode(b"M\xfcller.mhd"), "not plain UTF-8"),
-        ("1.2\n.mhd", "not plain UTF-8"),
+        ("1.2\n.mhd", "not plain UTF-8"), ("loose.IMA", "a folder of their own"),
+        ("deep/deeper/1.9.mhd", "one level up"), ("1.9.nhdr", "one .nrrd file"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_read_is_named(folder: Path, name: str, advice: str) -> None:
     before = files_of_cts(folder)
-    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
     (folder / name).write_bytes(b"\0")
     assert files_of_cts(folder) == before
     table = verify_subset(folder.parent, 0, "header")
@@ -72,6 +73,19 @@ def test_a_dangling_link_is_a_problem_of_its_series(folder: Path) -> None:
     table = verify_subset(folder.parent, 0, "header").set_index("seriesuid")
     assert table["status"].to_dict() == {"1.1": "problem", "1.2": "ok", "1.2.3": "ok"}
     assert "missing-voxels" in table["problem"]["1.1"]
+
+
+def test_slices_without_a_suffix_are_named(folder: Path) -> None:
+    shutil.copy(folder / "1.2.3" / "0001.dcm", folder / "I0001")
+    assert [problem.text for problem in not_read(folder)] == [SLICES_LOOSE]
+
+
+def test_a_link_to_no_folder_is_a_problem_of_its_series(folder: Path) -> None:
+    (folder / "1.2.4").symlink_to("nowhere")
+    (folder / "1.2.5").mkdir()
+    table = verify_subset(folder.parent, 0, "full").set_index("seriesuid")
+    assert "is a link to nothing" in table["problem"]["1.2.4"]
+    assert "holds no DICOM CT series" in table["problem"]["1.2.5"]
 
 
 def test_voxels_without_a_header_are_a_problem(folder: Path) -> None:

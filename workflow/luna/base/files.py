@@ -16,6 +16,11 @@ from luna.base.errors import UserError
 
 AnyRecord = TypeVar("AnyRecord", bound=BaseModel)
 
+_WRONG_PATH = (
+    errno.EISDIR, errno.ENOTDIR, errno.ENOENT, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP,
+)  # fmt: skip
+"""Errors that another path mends."""
+
 
 @contextlib.contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
@@ -25,6 +30,9 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     `path` before is untouched. Raises UserError for a full disk or a read-only folder.
     """
     path = Path(path)
+    if path.exists() and not path.is_file():
+        what = "is a folder" if path.is_dir() else "is a device or a pipe, which a file cannot replace"
+        raise UserError(f"{path}: {what}; name a file to write")
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -43,7 +51,7 @@ def as_user_error(error: OSError, path: str | Path) -> Exception:
         return UserError(f"{path}: the disk is full; free some space and run the same command again")
     if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
         return UserError(f"{path}: {error.strerror}; check the permissions")
-    if error.errno in (errno.EISDIR, errno.ENOTDIR, errno.ENOENT, errno.ENAMETOOLONG, errno.ELOOP):
+    if error.errno in _WRONG_PATH:
         return UserError(f"{path}: {error.strerror}")
     return error
 

@@ -1,7 +1,7 @@
 """Command-line options made from the sections of the config, and sections made from options."""
 
 import argparse
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -21,6 +21,18 @@ class Parser(argparse.ArgumentParser):
         super().__init__(
             description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
         )
+
+
+def at_least(least: int) -> Callable[[str], int]:
+    """The type of an option that is a whole number, not below `least`."""
+
+    def number(text: str) -> int:
+        value = int(text)
+        if value < least:
+            raise argparse.ArgumentTypeError(f"{value} is below {least}")
+        return value
+
+    return number
 
 
 def add_section(

@@ -13,7 +13,10 @@ from pydantic.fields import FieldInfo
 def _expanded(path: str) -> str:
     path = os.path.expandvars(path)
     if path.startswith("~"):
-        path = str(Path(path).expanduser())
+        try:
+            path = str(Path(path).expanduser())
+        except RuntimeError as error:
+            raise ValueError(f"names a home folder that is not there ({path})") from error
     # Programs would take it for an option.
     return str(Path(path).absolute()) if path.startswith("-") else path
 

@@ -30,7 +30,7 @@ ADVICE = {
     "origin": "the header's Offset must be three finite numbers in mm",
     "outside-ct": "the points are outside their CT: check the table and the header's Offset",
     "several-series": "put each series into a folder of its own",
-    "spacing": "the header's ElementSpacing must be finite and positive",
+    "spacing": "the distance of voxels in the header must be that of a CT, in mm",
     "surplus-voxels": "the voxel file is longer than the header implies: correct DimSize or download both",
     "table": "the table cannot be used as it is: correct it or download it again",
     "truncated-voxels": "the download is incomplete: download the voxel file again",

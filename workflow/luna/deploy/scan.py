@@ -1,11 +1,13 @@
 """Apply a trained model to a new scan."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
+from torch import nn
 
 from luna.base.arrays import FloatArray, HuArray
 from luna.base.errors import UserError
@@ -24,6 +26,8 @@ from luna.model.inference import predict
 from luna.pages.png import png
 from luna.pages.render import render
 from luna.scoring.froc import SUBMISSION_COLUMNS
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -48,8 +52,12 @@ def predict_scan(job: ScanJob, device: torch.device) -> pd.DataFrame:
 
     Raises UserError for a scan, model or table that cannot be read and for points outside the scan.
     """
+    _check_outputs(job)
     trained = ModelFile.load(job.model_file)
+    network = trained.network(device)
     ct = read_ct(job.scan)
+    for note in ct.notes:
+        log.warning("%s: %s", job.scan, note)
     points = propose(ct, job.proposals) if job.candidates is None else read_points(job.candidates, ct)
     centers = xyz_to_irc(points, ct.grid)
     table = pd.DataFrame(points, columns=XYZ)
@@ -59,7 +67,7 @@ def predict_scan(job: ScanJob, device: torch.device) -> pd.DataFrame:
     probabilities = np.empty(0)
     if len(table):
         dataset = LunaDataset(table.assign(**{"class": 0}), CtCrops(ct, centers, trained.crop_settings))
-        probabilities = _probabilities(trained, dataset, device)
+        probabilities = _probabilities(trained, network, dataset, device)
         order = np.argsort(-probabilities, kind="stable")
         table = table.assign(probability=probabilities).iloc[order]
         crops = [dataset.crop(index) for index in order[: job.shown]]
@@ -69,6 +77,24 @@ def predict_scan(job: ScanJob, device: torch.device) -> pd.DataFrame:
     if job.page is not None:
         write_text(job.page, _page(job, ct, table, crops, trained))
     return table
+
+
+def _check_outputs(job: ScanJob) -> None:
+    """Raise UserError where a result would replace what is read, another result, or no file."""
+    named = {"--candidates": job.candidates, "the model": job.model_file, "the scan": job.scan}
+    outputs = [("--out", job.out)] + ([("--page", job.page)] if job.page else [])
+    problems = []
+    for option, path in outputs:
+        problems += [f"{option}: {path} is {name}" for name, other in named.items() if _same(path, other)]
+        if path.exists() and not path.is_file():
+            problems.append(f"{option}: {path} is not a file")
+        named[option] = path
+    if problems:
+        raise UserError("the results cannot be written there", problems)
+
+
+def _same(path: Path, other: Path | None) -> bool:
+    return other is not None and path.absolute().resolve() == other.absolute().resolve()
 
 
 def propose(ct: Ct, most: int) -> FloatArray:
@@ -83,6 +109,10 @@ def propose(ct: Ct, most: int) -> FloatArray:
             " chest? Places of your own can be given with --candidates"
         )
     blobs = find_blobs(ct.hu, lungs, ct.grid.spacing[::-1])
+    if not len(blobs.irc):
+        raise UserError(
+            f"{ct.series_uid}: no bright blobs were found in its lungs, so no places can be proposed"
+        )
     return irc_to_xyz(blobs.irc[:most], ct.grid).round(4)
 
 
@@ -105,9 +135,11 @@ def read_points(path: Path, ct: Ct) -> FloatArray:
     return points
 
 
-def _probabilities(trained: ModelFile, dataset: LunaDataset, device: torch.device) -> FloatArray:
+def _probabilities(
+    trained: ModelFile, network: nn.Module, dataset: LunaDataset, device: torch.device
+) -> FloatArray:
     loader = make_loader(dataset, device, "threads", num_workers=2)
-    return predict(trained.network(device), loader, device, trained.recipe.precision).probabilities
+    return predict(network, loader, device, trained.recipe.precision).probabilities
 
 
 def _page(job: ScanJob, ct: Ct, table: pd.DataFrame, crops: list[HuArray], trained: ModelFile) -> str:

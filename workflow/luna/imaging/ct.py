@@ -16,7 +16,7 @@ from luna.imaging.dicom import DicomSeries, dicom_voxels, read_dicom
 from luna.imaging.folders import FILE_SUFFIXES, series_uid_of
 from luna.imaging.geometry import Grid
 from luna.imaging.header import CtHeader
-from luna.imaging.itk import read_itk_header, read_itk_voxels
+from luna.imaging.itk import nifti_not_finite, read_itk_header, read_itk_voxels
 from luna.imaging.metaimage import is_plain, read_metaimage_header, read_plain_voxels
 from luna.imaging.problem import BadCtError, Problem, bad_ct
 from luna.imaging.stored import file_problems, stream_problems
@@ -40,6 +40,8 @@ def read_header(path: Path) -> CtHeader:
     """Header of a CT, as it is. Raises BadCtError where it cannot be read."""
     if path.is_dir():
         return read_dicom(path, voxels=False).header
+    if path.is_symlink() and not path.exists():
+        raise bad_ct(path, "is a link to nothing")
     if path.suffix.lower() in (".mhd", ".mha"):
         return read_metaimage_header(path)
     if path.name.lower().endswith(FILE_SUFFIXES):
@@ -75,10 +77,17 @@ def read_ct_and_header(path: Path) -> tuple[Ct, CtHeader]:
         hu = read_plain_voxels(header)
         checksum = ct_checksum(path, xxhash.xxh3_128(hu.data.cast("B")).hexdigest())
     else:
-        hu, notes = _as_int16(read_itk_voxels(path))
+        hu, notes = _as_int16(_voxels(path, header))
         checksum = ct_checksum(path)
     _stop_for(list(hu_problems(path, hu)))
     return Ct(series_uid_of(path), hu, header.grid, checksum, notes), header
+
+
+def _voxels(path: Path, header: CtHeader) -> npt.NDArray[Any]:
+    voxels = read_itk_voxels(path)
+    if path.name.lower().endswith((".nii", ".nii.gz")) and header.element_type in ("MET_FLOAT", "MET_DOUBLE"):
+        voxels[nifti_not_finite(header)] = np.nan
+    return voxels
 
 
 def map_ct(path: Path) -> Ct:

@@ -19,31 +19,36 @@ from luna.imaging.problem import BadCtError, Problem
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-_NO_SLICES = {".txt", ".xml", ".json", ".csv", ".pdf", ".md", ".html", ".htm", ".jpg", ".png", ".zip"}
+_NO_SLICES = {
+    ".txt", ".xml", ".json", ".csv", ".tsv", ".pdf", ".md", ".html", ".htm", ".jpg", ".png", ".gif", ".zip",
+    ".log", ".yaml", ".yml", ".doc", ".docx", ".xlsx", ".ini", ".db", ".md5", ".sha256",
+}  # fmt: skip
+_NO_SLICE_NAMES = {"license", "licence", "readme", "version", "changelog", "checksums", "md5sums"}
+"""Names without a suffix that downloads have beside the slices."""
 _STEP_TOLERANCE = 0.01
 _IN_PLANE_TOLERANCE_MM = 0.1
-_NEEDED = (
-    "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Rows", "Columns",
-    "RescaleSlope", "RescaleIntercept",
-)  # fmt: skip
+_INTERCEPT_TOLERANCE_HU = 200.0
+_IDENTITY = ("SOPClassUID", "SeriesInstanceUID", "Modality")
+"""What every object but a DICOMDIR has; a file that breaks off before them lacks them."""
 
 
 @dataclass(frozen=True)
 class Slice:
-    """A file with its DICOM attributes; `data` holds voxels too where they were asked for."""
+    """A file with one slice of a CT.
+
+    position: centre of the first voxel, xyz in mm. axes: directions of a row and of a column, (2, 3).
+    pixel_mm: distance of rows and of columns. data: its DICOM attributes, with the voxels where they
+    were asked for.
+    """
 
     path: Path
+    position: FloatArray
+    axes: FloatArray
+    pixel_mm: tuple[float, float]
+    size: tuple[int, int]
+    slope: float
+    intercept: float
     data: "Dataset"
-
-    @property
-    def position(self) -> FloatArray:
-        """Centre of the first voxel, xyz in mm."""
-        return np.array(self.data.ImagePositionPatient, dtype=float)
-
-    @property
-    def axes(self) -> FloatArray:
-        """Directions of a row and of a column, (2, 3)."""
-        return np.array(self.data.ImageOrientationPatient, dtype=float).reshape(2, 3)
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,15 @@ class DicomSeries:
 
 def is_slice_file(path: Path) -> bool:
     """Whether a file of a series' folder is taken for a DICOM file, by its name."""
-    return not path.name.startswith(".") and path.suffix.lower() not in _NO_SLICES
+    name = path.name.lower()
+    return not (name.startswith(".") or name in _NO_SLICE_NAMES or path.suffix.lower() in _NO_SLICES)
+
+
+def is_plain_name(name: str) -> bool:
+    """Whether Snakemake can track a file of this name: UTF-8, without line feeds and braces."""
+    # Bytes that are not UTF-8 and line feeds are not printable. Snakemake takes what stands in braces for
+    # a wildcard.
+    return name.isprintable() and not ("{" in name and "}" in name)
 
 
 def read_dicom(folder: Path, voxels: bool) -> DicomSeries:
@@ -70,15 +83,16 @@ def read_dicom(folder: Path, voxels: bool) -> DicomSeries:
     The folder must hold exactly one CT series of single slices: of one size and orientation, at equal
     steps along their normal. Localizers and objects that are no CT are left out, with a note.
     """
-    slices, sums, problems = _read_files(folder, voxels)
-    series, notes = _ct_series(slices)
+    files, sums, problems = _read_files(folder, voxels)
+    series, notes = _ct_series(files)
     if len(series) != 1 and not problems:
         problems.append(_not_one(folder, series, notes))
     if problems:
         raise BadCtError(problems)
-    (chosen,) = series.values()
-    if missing := list(_missing_attributes(chosen)):
-        raise BadCtError(missing)
+    (of_series,) = series.values()
+    chosen, problems = _slices(of_series, voxels)
+    if problems:
+        raise BadCtError(problems)
     chosen = sorted(chosen, key=lambda each: float(each.position @ np.cross(*each.axes)))
     if problems := [*_shape_problems(chosen), *_place_problems(chosen)]:
         raise BadCtError(problems)
@@ -97,8 +111,7 @@ def dicom_voxels(series: DicomSeries) -> npt.NDArray[Any]:
     hu = np.empty(series.header.shape, dtype=np.float32)
     for number, each in enumerate(series.slices):
         try:
-            slope, intercept = float(each.data.RescaleSlope), float(each.data.RescaleIntercept)
-            hu[number] = each.data.pixel_array * slope + intercept
+            hu[number] = each.data.pixel_array * each.slope + each.intercept
         except (AttributeError, ValueError, TypeError, NotImplementedError) as error:
             problems.append(Problem("unreadable", str(each.path), f"its voxels cannot be read ({error})"))
     if problems:
@@ -106,13 +119,23 @@ def dicom_voxels(series: DicomSeries) -> npt.NDArray[Any]:
     return hu
 
 
-def _read_files(folder: Path, voxels: bool) -> tuple[list[Slice], list[str], list[Problem]]:
+_File = tuple[Path, "Dataset"]
+
+
+def _read_files(folder: Path, voxels: bool) -> tuple[list[_File], list[str], list[Problem]]:
     from pydicom import dcmread
     from pydicom.errors import InvalidDicomError
 
-    slices, sums, problems = [], [], []
+    files: list[_File] = []
+    sums: list[str] = []
+    problems: list[Problem] = []
     for path in sorted(folder.rglob("*")):
-        if not path.is_file() or not is_slice_file(path):
+        if path.is_dir() or not is_slice_file(path):
+            continue
+        where = str(path).encode(errors="backslashreplace").decode()
+        if not is_plain_name(str(path.relative_to(folder))):
+            text = "has a name with braces, or that is not plain UTF-8: rename it"
+            problems.append(Problem("dicom-file", where, text))
             continue
         try:
             if voxels:
@@ -121,57 +144,122 @@ def _read_files(folder: Path, voxels: bool) -> tuple[list[Slice], list[str], lis
                 data = dcmread(BytesIO(content))
             else:
                 data = dcmread(path, stop_before_pixels=True)
+        except OSError as error:
+            what = "is a link to nothing" if path.is_symlink() and not path.exists() else error.strerror
+            problems.append(Problem("dicom-file", where, f"{what}"))
         except InvalidDicomError:
             what = "is empty" if path.stat().st_size == 0 else "is not a DICOM file"
-            problems.append(Problem("dicom-file", str(path), what))
+            problems.append(Problem("dicom-file", where, what))
         except Exception as error:
             # Damaged bytes can make the reader raise anything.
-            problems.append(Problem("dicom-file", str(path), f"cannot be read ({error})"))
+            problems.append(Problem("dicom-file", where, f"cannot be read ({error})"))
         else:
-            slices.append(Slice(path, data))
-    return slices, sums, problems
+            lacking = [name for name in _IDENTITY if not data.get(name)]
+            if lacking and "DirectoryRecordSequence" not in data:
+                text = f"has no {', '.join(lacking)}; it may break off too early"
+                problems.append(Problem("dicom-file", where, text))
+            else:
+                files.append((path, data))
+    return files, sums, problems
 
 
-def _ct_series(slices: Sequence[Slice]) -> tuple[dict[str, list[Slice]], list[str]]:
-    """The CT series by uid, without localizers; and notes on what was left out."""
-    series: dict[str, list[Slice]] = {}
+def _ct_series(files: Sequence[_File]) -> tuple[dict[str, list[_File]], list[str]]:
+    """The files of each CT series by its uid, without localizers; and notes on what was left out."""
+    series: dict[str, list[_File]] = {}
     left_out: Counter[str] = Counter()
-    for each in slices:
-        modality = str(each.data.get("Modality", "")) or "no modality"
-        if "DirectoryRecordSequence" in each.data:
+    for path, data in files:
+        if "DirectoryRecordSequence" in data:
             left_out["DICOMDIR"] += 1
-        elif modality != "CT":
-            left_out[modality] += 1
-        elif "LOCALIZER" in each.data.get("ImageType", ()):
+        elif data.Modality != "CT":
+            left_out[str(data.Modality)] += 1
+        elif "LOCALIZER" in data.get("ImageType", ()):
             left_out["localizer"] += 1
         else:
-            series.setdefault(str(each.data.get("SeriesInstanceUID", "")), []).append(each)
+            series.setdefault(str(data.SeriesInstanceUID), []).append((path, data))
     return series, [f"left out: {count} files ({kind})" for kind, count in sorted(left_out.items())]
 
 
-def _not_one(folder: Path, series: dict[str, list[Slice]], notes: list[str]) -> Problem:
+def _not_one(folder: Path, series: dict[str, list[_File]], notes: list[str]) -> Problem:
     if not series:
         return Problem("header", str(folder), "; ".join(["the folder holds no DICOM CT series", *notes]))
-    names = ", ".join(f"{uid} ({len(slices)} slices)" for uid, slices in series.items())
+    names = ", ".join(f"{uid} ({len(files)} slices)" for uid, files in series.items())
     return Problem("several-series", str(folder), f"holds {len(series)} CT series: {names}")
 
 
-def _missing_attributes(slices: Sequence[Slice]) -> Iterator[Problem]:
-    for each in slices:
-        if int(each.data.get("NumberOfFrames", 1) or 1) > 1:
-            text = f"holds {each.data.NumberOfFrames} frames (enhanced multi-frame)"
-            yield Problem("multi-frame", str(each.path), text)
-            continue
-        lacking = [name for name in _NEEDED if each.data.get(name) in (None, "")]
-        if lacking:
-            yield Problem("dicom-file", str(each.path), f"has no {', '.join(lacking)}")
+def _slices(files: Sequence[_File], voxels: bool) -> tuple[list[Slice], list[Problem]]:
+    """The slices with their numbers, and what is wrong with some, one problem for all with the same."""
+    slices: list[Slice] = []
+    wrong: dict[tuple[str, str], list[Path]] = {}
+    for path, data in files:
+        try:
+            slices.append(_slice(path, data, voxels))
+        except _BadSliceError as error:
+            wrong.setdefault((error.kind, error.text), []).append(path)
+    problems = []
+    for (kind, text), paths in wrong.items():
+        where = paths[0] if len(paths) == 1 else paths[0].parent
+        names = "" if len(paths) == 1 else f"{len(paths)} slices, {_some([path.name for path in paths])}: "
+        problems.append(Problem(kind, str(where), names + text))
+    return slices, problems
+
+
+class _BadSliceError(Exception):
+    def __init__(self, kind: str, text: str) -> None:
+        super().__init__(text)
+        self.kind, self.text = kind, text
+
+
+def _slice(path: Path, data: "Dataset", voxels: bool) -> Slice:
+    """A slice's numbers. Raises _BadSliceError for what is missing, or is not what it must be."""
+    (frames,) = _numbers(data, "NumberOfFrames", 1, 1)
+    if frames > 1:
+        raise _BadSliceError("multi-frame", f"holds {frames:.0f} frames (enhanced multi-frame)")
+    if "TransferSyntaxUID" not in data.file_meta:
+        raise _BadSliceError("dicom-file", "has no TransferSyntaxUID")
+    if voxels and "PixelData" not in data:
+        raise _BadSliceError("dicom-file", "has no voxels; it may break off too early")
+    (rows,), (columns,) = _numbers(data, "Rows", 1), _numbers(data, "Columns", 1)
+    (slope,), (intercept,) = _numbers(data, "RescaleSlope", 1), _numbers(data, "RescaleIntercept", 1)
+    if slope == 0:
+        raise _BadSliceError("dicom-file", "its RescaleSlope is 0")
+    row_mm, column_mm = _numbers(data, "PixelSpacing", 2)
+    return Slice(
+        path,
+        np.array(_numbers(data, "ImagePositionPatient", 3)),
+        np.array(_numbers(data, "ImageOrientationPatient", 6)).reshape(2, 3),
+        (row_mm, column_mm),
+        (int(rows), int(columns)),
+        slope, intercept, data,
+    )  # fmt: skip
+
+
+def _numbers(data: "Dataset", name: str, count: int, default: float | None = None) -> list[float]:
+    """The finite numbers of an attribute."""
+    try:
+        value = data.get(name)
+        if value in (None, ""):
+            value = default
+        if value is None:
+            raise _BadSliceError("dicom-file", f"has no {name}")
+        values = [float(each) for each in np.ravel(np.asarray(value, dtype=object))]
+    except (TypeError, ValueError, OverflowError, AttributeError) as error:
+        raise _BadSliceError("dicom-file", f"its {name} is damaged ({error})") from error
+    except _BadSliceError:
+        raise
+    except Exception as error:
+        # The attribute is decoded only here: damaged bytes can make the reader raise anything.
+        raise _BadSliceError("dicom-file", f"its {name} cannot be read ({error})") from error
+    if len(values) != count or not np.isfinite(values).all():
+        shown = " ".join(f"{each:g}" for each in values)
+        raise _BadSliceError("dicom-file", f"its {name} is {shown}, not {count} finite numbers")
+    return values
 
 
 def _shape_problems(slices: Sequence[Slice]) -> Iterator[Problem]:
     """Slices whose size, spacing or orientation is not that of most."""
     for what, of in (
-        ("rows and columns", lambda each: (each.data.Rows, each.data.Columns)),
-        ("pixel spacing", lambda each: tuple(round(float(mm), 4) for mm in each.data.PixelSpacing)),
+        ("rows and columns", lambda each: each.size),
+        ("pixel spacing", lambda each: tuple(round(mm, 4) for mm in each.pixel_mm)),
         ("orientation", lambda each: tuple(np.round(each.axes.ravel(), 3) + 0.0)),
     ):
         values = [of(each) for each in slices]
@@ -184,6 +272,13 @@ def _shape_problems(slices: Sequence[Slice]) -> Iterator[Problem]:
         if others:
             text = f"{what} of {len(others)} slices differ from {' '.join(map(str, usual))}: "
             yield Problem("unequal-slices", str(slices[0].path.parent), text + _some(others))
+    intercepts = np.array([each.intercept for each in slices])
+    usual_hu = float(np.median(intercepts))
+    off = np.flatnonzero(np.abs(intercepts - usual_hu) > _INTERCEPT_TOLERANCE_HU)
+    if len(off):
+        others = [f"{slices[n].path.name} ({intercepts[n]:g})" for n in off.tolist()]
+        text = f"RescaleIntercept of {len(off)} slices is far from {usual_hu:g}: {_some(others)}"
+        yield Problem("unequal-slices", str(slices[0].path.parent), text)
 
 
 def _place_problems(slices: Sequence[Slice]) -> Iterator[Problem]:
@@ -201,7 +296,8 @@ def _place_problems(slices: Sequence[Slice]) -> Iterator[Problem]:
         text = f"{len(doubled)} slices are at the place of another: {_some(pairs)}"
         yield Problem("doubled-slices", folder, text)
         return
-    usual = float(np.median(steps))
+    # A step that occurs, not the mean of two.
+    usual = float(np.sort(steps)[(len(steps) - 1) // 2])
     uneven = np.flatnonzero(np.abs(steps - usual) > _STEP_TOLERANCE * usual)
     if len(uneven):
         gaps = [
@@ -226,13 +322,11 @@ def _header(slices: Sequence[Slice]) -> CtHeader:
     first, axes = slices[0], slices[0].axes
     normal = np.cross(*axes)
     along = (slices[-1].position - first.position) @ normal
-    row_mm, column_mm = (float(mm) for mm in first.data.PixelSpacing)
-    step = (
-        float(along) / (len(slices) - 1) if len(slices) > 1 else float(first.data.get("SliceThickness") or 1)
-    )
+    row_mm, column_mm = first.pixel_mm
+    step = float(along) / max(1, len(slices) - 1) or 1.0
     return CtHeader(
         grid=Grid(first.position, np.array([column_mm, row_mm, step]), np.column_stack([*axes, normal])),
-        shape=(len(slices), int(first.data.Rows), int(first.data.Columns)),
+        shape=(len(slices), *first.size),
         element_type="MET_SHORT",
         series_uid=str(first.data.SeriesInstanceUID),
     )

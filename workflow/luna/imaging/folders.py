@@ -3,21 +3,27 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from luna.imaging.dicom import is_slice_file
+from luna.imaging.dicom import is_plain_name, is_slice_file
+from luna.imaging.metaimage import VOXEL_SUFFIXES
 from luna.imaging.problem import Problem
 
 FILE_SUFFIXES = (".mhd", ".mha", ".nii", ".nii.gz", ".nrrd")
 """Files that are a CT on their own, also in capitals; a folder counts as a DICOM series."""
 
-_VOXEL_SUFFIXES = (".raw", ".zraw")
+SLICES_LOOSE = "put the slices of a series into a folder of their own, named after its uid"
 _NOT_READ = {
-    ".dcm": "put the slices of a series into a folder of their own, named after its uid",
+    ".dcm": SLICES_LOOSE,
+    ".ima": SLICES_LOOSE,
+    ".nhdr": "write header and voxels as one .nrrd file",
+    ".mnc": "convert it to .nii.gz",
     ".hdr": "convert Analyze or NIfTI pairs to one .nii.gz file",
     ".img": "convert Analyze or NIfTI pairs to one .nii.gz file",
     ".raw.gz": "unpack it",
     ".zip": "unpack it",
     ".gz": "unpack it",
+    ".bz2": "unpack it",
     ".tar": "unpack it",
+    ".tgz": "unpack it",
     ".rar": "unpack it",
     ".7z": "unpack it",
 }
@@ -40,17 +46,18 @@ def find_cts(folder: Path) -> list[Path]:
 def files_of_ct(path: Path) -> list[Path]:
     """The files that a CT is read from: itself, the voxels beside an .mhd, or those of a DICOM series."""
     if path.is_dir():
-        return sorted(file for file in path.rglob("*") if file.is_file() and is_slice_file(file))
+        inside = (file for file in path.rglob("*") if file.is_file() and is_slice_file(file))
+        return sorted(file for file in inside if is_plain_name(str(file.relative_to(path))))
     if path.suffix.lower() != ".mhd":
         return [path] if path.is_file() else []
-    beside = [path.with_suffix(kind) for name in _VOXEL_SUFFIXES for kind in (name, name.upper())]
+    beside = [path.with_suffix(kind) for name in VOXEL_SUFFIXES for kind in (name, name.upper())]
     return [file for file in (path, *beside) if file.is_file()]
 
 
 def files_of_cts(folder: Path) -> list[Path]:
     """The files of all CTs of a subset folder, sorted; voxels that lack their header too."""
     files = {file for path in find_cts(folder) for file in files_of_ct(path)}
-    files |= {path for path in _entries(folder) if path.suffix.lower() in _VOXEL_SUFFIXES and path.is_file()}
+    files |= {path for path in _entries(folder) if path.suffix.lower() in VOXEL_SUFFIXES and path.is_file()}
     return sorted(files)
 
 
@@ -58,7 +65,7 @@ def voxels_without_header(folder: Path) -> Iterator[Path]:
     """Voxel files whose .mhd is not there."""
     headed = {series_uid_of(path) for path in find_cts(folder)}
     for path in _entries(folder):
-        if path.suffix.lower() in _VOXEL_SUFFIXES and path.stem not in headed:
+        if path.suffix.lower() in VOXEL_SUFFIXES and path.stem not in headed:
             yield path
 
 
@@ -66,13 +73,17 @@ def not_read(folder: Path) -> Iterator[Problem]:
     """What lies in a subset folder and looks like a CT or a part of one, but cannot be read as it is."""
     for path in _entries(folder):
         advice = [text for suffix, text in _NOT_READ.items() if path.name.lower().endswith(suffix)]
+        if not advice and _is_loose_slice(path):
+            advice = [SLICES_LOOSE]
         if advice and not _is_ct_file(path):
             yield Problem("not-read", str(path), advice[0])
-        if path.is_dir() and not _is_dicom_folder(path) and path.name not in _JUNK_FOLDERS:
+        if path.is_dir() and not any(path.iterdir()) and not _is_dicom_folder(path):
+            yield Problem("not-read", str(path), "the folder is empty")
+        elif path.is_dir() and not _is_dicom_folder(path) and path.name not in _JUNK_FOLDERS:
             yield Problem("not-read", str(path), "move the CTs in it one level up, into the subset's folder")
     if folder.is_dir():
         for entry in sorted(folder.iterdir()):
-            if not _is_plain_name(entry.name):
+            if not is_plain_name(entry.name):
                 shown = entry.name.encode(errors="backslashreplace").decode()
                 text = f"{shown!r} has a name with braces, or that is not plain UTF-8: rename it"
                 yield Problem("not-read", str(folder), text)
@@ -83,14 +94,8 @@ def _entries(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
     return sorted(
-        path for path in folder.iterdir() if not path.name.startswith(".") and _is_plain_name(path.name)
+        path for path in folder.iterdir() if not path.name.startswith(".") and is_plain_name(path.name)
     )
-
-
-def _is_plain_name(name: str) -> bool:
-    # Bytes that are not UTF-8 and line feeds are not printable. Snakemake takes what stands in braces for
-    # a wildcard.
-    return name.isprintable() and not ("{" in name and "}" in name)
 
 
 def _is_ct_file(path: Path) -> bool:
@@ -98,7 +103,20 @@ def _is_ct_file(path: Path) -> bool:
 
 
 def _is_dicom_folder(path: Path) -> bool:
-    """Whether a folder is one series: not one that holds CTs in other formats."""
+    """Whether a folder is one series: without CTs in other formats at any level.
+
+    An empty folder or a link to nothing counts where it is named like a series.
+    """
+    if (path.is_symlink() and not path.exists()) or (path.is_dir() and not any(path.iterdir())):
+        return path.name.replace(".", "").isdecimal()
     if not path.is_dir() or path.name in _JUNK_FOLDERS:
         return False
-    return not any(_is_ct_file(each) for each in path.iterdir())
+    return not any(_is_ct_file(each) for each in path.rglob("*"))
+
+
+def _is_loose_slice(path: Path) -> bool:
+    """Whether a file without a suffix is a DICOM file, by its magic bytes."""
+    if path.suffix or not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(132)[128:] == b"DICM"

@@ -10,17 +10,23 @@ import numpy as np
 import numpy.typing as npt
 
 from luna.imaging.geometry import Grid
-from luna.imaging.header import CtHeader, Storage
+from luna.imaging.header import ELEMENT_TYPES, CtHeader, Storage
 from luna.imaging.problem import BadCtError, bad_ct
 
 _LARGEST_HEADER = 1 << 16
-_NIFTI_BYTES = {348: (108, "f"), 540: (168, "q")}
-"""By the size of the header, NIfTI-1 or 2: where in it the voxels' offset stands, and its type."""
+_NIFTI_BYTES = {348: (108, "f", 70), 540: (168, "q", 12)}
+"""By the size of the header, NIfTI-1 or 2: place and type of the voxels' offset, and place of their type."""
+_NIFTI_TYPES = {
+    2: "MET_UCHAR", 4: "MET_SHORT", 8: "MET_INT", 16: "MET_FLOAT", 64: "MET_DOUBLE", 256: "MET_CHAR",
+    512: "MET_USHORT", 768: "MET_UINT",
+}  # fmt: skip
 
 
 def read_itk_header(path: Path) -> CtHeader:
     """Header of a NIfTI or NRRD file. Raises BadCtError for one that is not a 3-D scalar image."""
-    storage = _nrrd_storage(path) if path.suffix.lower() == ".nrrd" else _nifti_storage(path)
+    is_nrrd = path.suffix.lower() == ".nrrd"
+    # SimpleITK tells a NIfTI file's type after rescaling, not the one that is stored.
+    storage, stored, big = (_nrrd_storage(path), None, False) if is_nrrd else _nifti_storage(path)
     image = _reader(path)
     try:
         image.ReadImageInformation()
@@ -38,8 +44,9 @@ def read_itk_header(path: Path) -> CtHeader:
             np.array(image.GetDirection()).reshape(3, 3),
         ),
         shape=(slices, rows, columns),
-        element_type=_met_type(path, image.GetPixelID()),
+        element_type=stored or _met_type(path, image.GetPixelID()),
         storage=storage,
+        big_endian=big,
     )
 
 
@@ -88,7 +95,18 @@ def _unreadable(path: Path, error: Exception) -> BadCtError:
     return bad_ct(path, f"cannot be read ({reason})", "unreadable")
 
 
-def _nifti_storage(path: Path) -> Storage:
+def nifti_not_finite(header: CtHeader) -> npt.NDArray[np.bool_]:
+    """Which voxels (index, row, column) of a NIfTI file are no finite numbers: SimpleITK makes them 0."""
+    storage = header.storage
+    assert storage is not None
+    kind = np.dtype(ELEMENT_TYPES[header.element_type]).newbyteorder(">" if header.big_endian else "<")
+    with gzip.open(storage.file) if storage.packing == "gzip" else storage.file.open("rb") as file:
+        file.seek(storage.offset)
+        return ~np.isfinite(np.frombuffer(file.read(header.raw_bytes), dtype=kind).reshape(header.shape))
+
+
+def _nifti_storage(path: Path) -> tuple[Storage, str, bool]:
+    """Where the voxels are, their type, and whether their bytes are swapped."""
     packed = path.name.lower().endswith(".gz")
     try:
         with gzip.open(path) if packed else path.open("rb") as file:
@@ -98,11 +116,15 @@ def _nifti_storage(path: Path) -> Storage:
     for order in "<>":
         size = struct.unpack(f"{order}i", head[:4])[0] if len(head) >= 348 else 0
         if size in _NIFTI_BYTES:
-            place, kind = _NIFTI_BYTES[size]
+            place, kind, type_place = _NIFTI_BYTES[size]
+            (code,) = struct.unpack_from(f"{order}h", head, type_place)
+            if code not in _NIFTI_TYPES:
+                raise bad_ct(path, f"voxels are of NIfTI type {code}", "element-type")
             (offset,) = struct.unpack_from(f"{order}{kind}", head, place)
             if head[4:7] == b"ni2" or head[344:347] == b"ni1":
                 raise bad_ct(path, "its voxels are in another file; write one .nii file")
-            return Storage(path, int(offset), "gzip" if packed else "none")
+            storage = Storage(path, int(offset), "gzip" if packed else "none")
+            return storage, _NIFTI_TYPES[code], order == ">"
     raise bad_ct(path, "not a NIfTI file")
 
 

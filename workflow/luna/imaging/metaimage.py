@@ -4,6 +4,7 @@ The header is not left to SimpleITK: it reads a missing spacing as 1 mm and an o
 as 0, without a word.
 """
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,10 @@ from luna.imaging.geometry import Grid
 from luna.imaging.header import AT_THE_END, ELEMENT_TYPES, CtHeader, Storage
 from luna.imaging.problem import bad_ct
 
+VOXEL_SUFFIXES = (".raw", ".zraw")
+"""Files of voxels beside an .mhd, also in capitals."""
 _MAX_HEADER_BYTES = 1 << 16
-_LAST_KEY = b"ElementDataFile"
+_LAST_KEY = re.compile(rb"^[ \t]*ElementDataFile", re.MULTILINE)
 
 
 def read_metaimage_header(path: Path) -> CtHeader:
@@ -32,12 +35,12 @@ def _fields(path: Path) -> tuple[dict[str, str], int]:
             content = file.read(_MAX_HEADER_BYTES)
     except OSError as error:
         raise bad_ct(path, f"cannot be read ({error.strerror})") from error
-    last = content.find(_LAST_KEY)
-    end = content.find(b"\n", last) + 1 if last >= 0 else 0
+    last = _LAST_KEY.search(content)
+    end = content.find(b"\n", last.start()) + 1 if last else 0
     header = content[:end] if end else content
     # Comments may be in any encoding; the keys and what they need are ASCII.
     text = header.removeprefix(b"\xef\xbb\xbf").decode("latin-1")
-    lines = [line.partition("=") for line in text.splitlines() if line.strip()]
+    lines = [line.partition("=") for line in text.split("\n") if line.strip()]
     if not lines or any(not separator for _, separator, _ in lines):
         raise bad_ct(path, "not a MetaImage header (lines must read 'Key = value')")
     return {key.strip(): value.strip() for key, _, value in lines}, len(header)
@@ -91,10 +94,16 @@ def _storage(path: Path, fields: dict[str, str], header_bytes: int, skipped: int
     if path.suffix.lower() == ".mha" and not is_local:
         raise bad_ct(path, f"its voxels are in another file ({name}); write one file, or an .mhd")
     file = path if is_local else path.parent / name
+    if not is_local and file.suffix.lower() not in VOXEL_SUFFIXES:
+        raise bad_ct(
+            path, f"its voxels are in {name}; call that file {path.stem}.raw, or .zraw if compressed"
+        )
     start = header_bytes if is_local else 0
     if not _flag(fields, "CompressedData"):
         return Storage(file, AT_THE_END if skipped == AT_THE_END else start + skipped)
     size = fields.get("CompressedDataSize", "")
+    if is_local and not size.isdecimal():
+        raise bad_ct(path, f"CompressedDataSize = {size!r} is not the size of the voxels in the file")
     return Storage(
         file, packing="zlib", packed_from=start, packed_bytes=int(size) if size.isdecimal() else None
     )

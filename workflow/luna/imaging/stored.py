@@ -56,7 +56,8 @@ def _size_problems(storage: Storage, needed: int, size: int, is_separate: bool) 
 
 
 def _end(there: int, needed: int) -> str:
-    return f"the file ends after {100 * max(0, there) / needed:.0f} % of its voxels"
+    # Rounded down: a file that ends too early never has 100 %.
+    return f"the file ends after {100 * max(0, there) // needed} % of its voxels"
 
 
 def stream_problems(header: CtHeader) -> Iterator[Problem]:
@@ -68,14 +69,14 @@ def stream_problems(header: CtHeader) -> Iterator[Problem]:
     if storage is None or storage.packing == "none":
         return
     where, needed = str(storage.file), storage.offset + header.raw_bytes
-    total = 0
+    total = packed = 0
     try:
         with storage.file.open("rb") as file:
             file.seek(storage.packed_from)
-            for count in _unpacked(file, storage.packing):
-                total += count
+            for count, used in _unpacked(file, storage.packing):
+                total, packed = total + count, packed + used
     except zlib.error as error:
-        text = f"the compressed voxels are corrupt after {100 * total / needed:.0f} % ({error})"
+        text = f"the compressed voxels are corrupt ({error})"
         yield Problem("compression", where, text)
         return
     except EOFError:
@@ -83,14 +84,22 @@ def stream_problems(header: CtHeader) -> Iterator[Problem]:
         return
     if total != needed:
         yield Problem("compression", where, f"the stream holds {total} bytes, the header implies {needed}")
+    elif storage.packed_bytes not in (None, packed):
+        # SimpleITK unpacks so many bytes, and fills up with what was in memory before.
+        text = f"CompressedDataSize is {storage.packed_bytes}, but the voxels take {packed} bytes"
+        yield Problem("compression", where, text)
 
 
-def _unpacked(file: IO[bytes], packing: str) -> Iterator[int]:
-    """The sizes of unpacked blocks. Raises zlib.error, and EOFError where the stream breaks off."""
+def _unpacked(file: IO[bytes], packing: str) -> Iterator[tuple[int, int]]:
+    """The sizes of unpacked blocks, and how many bytes each took.
+
+    Raises zlib.error, and EOFError where the stream breaks off.
+    """
     stream = zlib.decompressobj(_WINDOW_BITS[packing])
     while packed := file.read(_BLOCK):
         while packed:
-            yield len(stream.decompress(packed))
+            count = len(stream.decompress(packed))
+            yield count, len(packed) - len(stream.unused_data)
             packed = stream.unused_data
             if packed and not packed.strip(b"\0"):
                 return

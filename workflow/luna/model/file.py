@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from pydantic import ValidationError
-from torch import Tensor, nn
+from torch import Tensor, is_tensor, nn
 
 from luna.base.errors import UserError
 from luna.base.files import atomic_path
@@ -85,9 +85,15 @@ class ModelFile:
             content["recipe"] = Recipe.model_validate(content["recipe"])
             content["split"] = SplitSettings.model_validate(content["split"])
             content["key"] = TrainingKey.model_validate(content["key"])
-            return cls(**content)
+            trained = cls(**content)
+            trained.crop_settings  # noqa: B018 - checks crop and clip
+            if not 0 <= trained.threshold <= 1:
+                raise problem
         except (ValidationError, KeyError, TypeError) as error:
             raise problem from error
+        if not all(is_tensor(value) and value.isfinite().all() for value in trained.weights.values()):
+            raise UserError(f"{path}: some of its weights are no finite numbers; train the model again")
+        return trained
 
     def network(self, device: torch.device) -> nn.Module:
         """The trained network on the device, ready to predict."""
@@ -129,7 +135,11 @@ def load_weights(model: nn.Module, path: Path, may_differ: str = "") -> None:
         state = load_tensors(path)
     except (DamagedFileError, FileNotFoundError) as error:
         raise UserError(f"{path}: no readable weights ({error})") from error
-    state = next((state[key] for key in ("weights", "model_state", "state_dict") if key in state), state)
+    if isinstance(state, dict):
+        keys = ("weights", "model_state", "state_dict")
+        state = next((state[key] for key in keys if key in state), state)
+    if not isinstance(state, dict) or not all(is_tensor(value) for value in state.values()):
+        raise UserError(f"{path}: holds no weights: a dict of tensors by name is needed")
     own = model.state_dict()
     heads = [name for name in own if may_differ and name.startswith(may_differ) and name in state]
     kept = [name for name in heads if state[name].shape != own[name].shape]
