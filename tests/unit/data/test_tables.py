@@ -10,9 +10,11 @@ from luna.base.errors import UserError
 from luna.base.files import write_csv
 from luna.data.tables import (
     ANNOTATION_COLUMNS,
+    XYZ,
     read_annotations,
     read_candidates,
     read_stage_table,
+    read_table,
     rows_of,
 )
 
@@ -90,3 +92,27 @@ def test_fields_too_many_and_too_few(tmp_path: Path, lines: list[str], good: int
     assert set(table["seriesuid"]) <= {"1.2"}
     assert set(table["diameter_mm"]) <= {5}
     assert [problem in str(each) for each in problems] == [True] * bool(problem)
+
+
+@pytest.mark.parametrize("mark", [";", "\t"])
+def test_another_separator_is_named(tmp_path: Path, mark: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(mark.join(["seriesuid", *XYZ]) + "\n" + mark.join(["1.2", "1", "2", "3"]) + "\n")
+    _, (problem,) = read_table(path, ["seriesuid", *XYZ])
+    assert problem.text == f"its columns are separated by {mark!r}; save it with commas"
+
+
+def test_blank_lines_before_the_header(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("\n\nseriesuid,coordX,coordY,coordZ\n1.2,1,2,3\n")
+    table, problems = read_table(path, ["seriesuid", *XYZ])
+    assert problems == []
+    assert table.index.tolist() == [4]
+
+
+@pytest.mark.parametrize("damaged", ["", "x", "inf"])
+def test_a_damaged_table_of_a_stage(tmp_path: Path, damaged: str) -> None:
+    path = tmp_path / "predictions.csv"
+    path.write_text(f"seriesuid,probability\n1.2,0.5\n1.2,{damaged}\n")
+    with pytest.raises(UserError, match="column probability holds something that is no number"):
+        read_stage_table(path, ["seriesuid", "probability"])

@@ -2,6 +2,7 @@
 
 import functools
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 
@@ -40,5 +41,9 @@ def command_line_program(main: Callable[..., None]) -> Callable[..., None]:
             sys.exit(f"error: {error}")
         except KeyboardInterrupt:
             sys.exit("interrupted")
+        except BrokenPipeError:
+            # Who reads the output, such as `head`, has seen enough. Python would complain once more at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(1)
 
     return program

@@ -20,6 +20,8 @@ SERIES_COLUMNS = ["seriesuid", "subset", "path", "checksum"]
 """What stages need of series.csv."""
 LISTED_COLUMNS = ["id", "seriesuid", "subset", *XYZ, "class", *IRC]
 """What stages need of the workflow's candidates.csv."""
+ALWAYS_NUMBERS = {"id", "subset", *XYZ, *IRC, "class", "probability", "epoch", "fold"}
+"""Columns that hold a number in every row of every stage's table."""
 _ROWS_NAMED = 3
 log = logging.getLogger(__name__)
 
@@ -48,6 +50,8 @@ def read_table(
     missing = [name for name in columns if name not in names]
     if missing:
         text = f"column {', '.join(missing)} is missing (the file has: {', '.join(names)})"
+        if len(names) == 1 and (mark := next((mark for mark in ";\t|" if mark in names[0]), "")):
+            text = f"its columns are separated by {mark!r}; save it with commas"
         return empty, [_problem(path, text)]
     by_column = list(zip_longest(*rows, fillvalue=""))
     by_column += [("",) * len(rows)] * (len(names) - len(by_column))
@@ -64,7 +68,7 @@ def _fields(path: Path) -> tuple[list[str], list[list[str]], list[int]]:
     """The names of the columns, the fields of every row that is not blank, and the line it starts on."""
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.reader(file, skipinitialspace=True)
-        names = [name.strip() for name in next(reader, [])]
+        names = [name.strip() for name in next((row for row in reader if any(row)), [])]
         rows, lines, before = [], [], reader.line_num
         for row in reader:
             if any(row):
@@ -181,4 +185,8 @@ def read_stage_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
         raise UserError(f"{path}: not a CSV table ({' '.join(str(error).split())})") from error
     if missing := [name for name in columns if name not in table]:
         raise UserError(f"{path}: is another table: it has no column {', '.join(missing)}")
+    numbers = [name for name in columns if name in ALWAYS_NUMBERS]
+    if damaged := [name for name in numbers if not np.isfinite(pd.to_numeric(table[name], "coerce")).all()]:
+        text = f"column {', '.join(damaged)} holds something that is no number; remove the file and run again"
+        raise UserError(f"{path}: {text}")
     return table
