@@ -1,3 +1,7 @@
+import os
+
+from luna.model.shipped import shipped_model
+
 # What to train: the runs, their folds, and the GPUs and threads that a job gets.
 RUNS, FOLDS = CONFIG.runs, CONFIG.folds
 # A resource that is not given is unlimited in Snakemake; here it then means one GPU.
@@ -29,6 +33,9 @@ def initial_weights(wildcards):
     recipe = recipe_of(wildcards)
     if recipe.earlier_run:
         return layout.MODEL.format(run=recipe.earlier_run, fold=wildcards.fold)
+    if recipe.starts_from_shipped:
+        # Seen from the working folder, so that moving the clone reruns nothing.
+        return os.path.relpath(shipped_model(int(wildcards.fold)))
     return located(recipe.init_weights) if recipe.init_weights else []
 
 

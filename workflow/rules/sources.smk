@@ -123,7 +123,7 @@ def missing_files():
     named = [
         (f"runs.{run}.init_weights", recipe.init_weights)
         for run, recipe in RUNS.items()
-        if not recipe.earlier_run
+        if not (recipe.earlier_run or recipe.starts_from_shipped)
     ]
     if not PHANTOM:
         named += [(key, path) for key in TABLES for path in TABLES[key]]

@@ -2,7 +2,8 @@
 """Score candidate places in one new scan. Research software, no medical device.
 
 SCAN is an .mhd, .mha, .nii, .nii.gz or .nrrd file, or the folder of a DICOM series. Without
---candidates a simple search for bright blobs in the lungs proposes places; it misses nodules.
+--candidates a simple search for bright blobs in the lungs proposes places; it misses nodules. Without
+--model the models that come with the project judge them; weights/README.md says how well.
 """
 
 import argparse
@@ -16,6 +17,7 @@ from luna.cli.options import Parser, add_section, at_least, section_of
 from luna.cli.program import command_line_program
 from luna.config.machine import Machine
 from luna.deploy.scan import ScanJob, predict_scan
+from luna.model.shipped import shipped_models
 from luna.runtime.cores import usable_threads
 from luna.runtime.device import prepared_device
 
@@ -23,7 +25,10 @@ from luna.runtime.device import prepared_device
 def parser() -> argparse.ArgumentParser:
     parser = Parser(__doc__)
     parser.add_argument("scan", type=Path, metavar="SCAN")
-    parser.add_argument("--model", type=Path, required=True, help="model.pt of a training")
+    parser.add_argument(
+        "--model", type=Path, nargs="+", metavar="MODEL",
+        help="model.pt of a training, or several: their mean; default: the models in weights/",
+    )  # fmt: skip
     parser.add_argument("--candidates", type=Path, help="a table: seriesuid, coordX, coordY, coordZ (mm)")
     parser.add_argument("--out", type=Path, required=True, help="a LUNA16 submission, as CSV")
     parser.add_argument("--page", type=Path, help="an HTML page with the most suspicious crops")
@@ -38,8 +43,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parser().parse_args(argv)
     machine = section_of(options, Machine, only=["device", "threads"])
     job = ScanJob(
-        scan=options.scan, model_file=options.model, candidates=options.candidates, out=options.out,
-        page=options.page, proposals=options.proposals, shown=options.shown,
+        scan=options.scan, model_files=options.model or shipped_models(), candidates=options.candidates,
+        out=options.out, page=options.page, proposals=options.proposals, shown=options.shown,
     )  # fmt: skip
     with prepared_device(machine.device, usable_threads(machine.threads)) as device:
         table = predict_scan(job, device)

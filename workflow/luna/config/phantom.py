@@ -10,7 +10,7 @@ from luna.config.section import Section
 class PhantomSettings(Section):
     """The phantom data set (only with source phantom)."""
 
-    series: Annotated[int, Field(ge=1, le=5000)] = 160
+    series: Annotated[int, Field(ge=1, le=5000)] = 140
     """Number of CTs, dealt out to the ten subsets in turn."""
 
     view: Literal["part", "chest"] = "part"
@@ -23,7 +23,7 @@ class PhantomSettings(Section):
     slices: Annotated[int, Field(ge=16, le=600)] = 72
     """Slices of a CT; their mean number where it is a whole chest."""
 
-    nodules: Annotated[float, Field(ge=0, le=20)] = 3
+    nodules: Annotated[float, Field(ge=0, le=20)] = 4
     """Mean number of nodules in a CT."""
 
     candidates: Annotated[int, Field(ge=8, le=2000)] = 60

@@ -126,8 +126,9 @@ class Recipe(Section):
     model: NetworkSettings = NetworkSettings()
 
     init_weights: GivenPath = ""
-    """Weights of this network to start from: a file, such as published ones, or `run:NAME` for those of
-    another run and the same fold (its last layer starts anew where the crops have another size)."""
+    """Weights of this network to start from: a file, such as published ones; `run:NAME` for those of
+    another run and the same fold; or `shipped` for those that come with the project, for fine-tuning.
+    With the last two the last layer starts anew where the crops have another size."""
 
     threads: Annotated[int, Field(ge=1, le=256)] = 2
     """Threads that compute on a CPU, shared by the processes of a run. Their number changes how gradients
@@ -147,6 +148,11 @@ class Recipe(Section):
     def crop_size(self) -> tuple[int, int, int] | None:
         """The crops' size, where it is not that of the cache."""
         return (self.crop[0], self.crop[1], self.crop[2]) if self.crop else None
+
+    @property
+    def starts_from_shipped(self) -> bool:
+        """Whether it starts from the weights that come with the project."""
+        return self.init_weights == "shipped"
 
     @property
     def earlier_run(self) -> str | None:

@@ -34,12 +34,13 @@ log = logging.getLogger(__name__)
 class ScanJob:
     """A scan, which places to look at in it, and where the results go.
 
-    candidates: a table with coordX, coordY, coordZ in mm, and seriesuid of the scan; None proposes
-    up to `proposals` places. page: an HTML page with the `shown` most suspicious crops, or None.
+    model_files: the mean of their probabilities counts. candidates: a table with coordX, coordY, coordZ
+    in mm, and seriesuid of the scan; None proposes up to `proposals` places. page: an HTML page with the
+    `shown` most suspicious crops, or None.
     """
 
     scan: Path
-    model_file: Path
+    model_files: list[Path]
     candidates: Path | None
     out: Path
     page: Path | None
@@ -53,8 +54,8 @@ def predict_scan(job: ScanJob, device: torch.device) -> pd.DataFrame:
     Raises UserError for a scan, model or table that cannot be read and for points outside the scan.
     """
     _check_outputs(job)
-    trained = ModelFile.load(job.model_file)
-    network = trained.network(device)
+    models = _load(job.model_files)
+    networks = [trained.network(device) for trained in models]
     ct = read_ct(job.scan)
     for note in ct.notes:
         log.warning("%s: %s", job.scan, note)
@@ -66,8 +67,8 @@ def predict_scan(job: ScanJob, device: torch.device) -> pd.DataFrame:
     crops: list[HuArray] = []
     probabilities = np.empty(0)
     if len(table):
-        dataset = LunaDataset(table.assign(**{"class": 0}), CtCrops(ct, centers, trained.crop_settings))
-        probabilities = _probabilities(trained, network, dataset, device)
+        dataset = LunaDataset(table.assign(**{"class": 0}), CtCrops(ct, centers, models[0].crop_settings))
+        probabilities = _probabilities(models, networks, dataset, device)
         order = np.argsort(-probabilities, kind="stable")
         table = table.assign(probability=probabilities).iloc[order]
         crops = [dataset.crop(index) for index in order[: job.shown]]
@@ -75,13 +76,14 @@ def predict_scan(job: ScanJob, device: torch.device) -> pd.DataFrame:
         table = table.assign(probability=probabilities)
     write_csv(job.out, table[SUBMISSION_COLUMNS])
     if job.page is not None:
-        write_text(job.page, _page(job, ct, table, crops, trained))
+        write_text(job.page, _page(job, ct, table, crops, models))
     return table
 
 
 def _check_outputs(job: ScanJob) -> None:
     """Raise UserError where a result would replace what is read, another result, or no file."""
-    named = {"--candidates": job.candidates, "the model": job.model_file, "the scan": job.scan}
+    named = {"--candidates": job.candidates, "the scan": job.scan}
+    named |= {f"the model {path.name}": path for path in job.model_files}
     outputs = [("--out", job.out)] + ([("--page", job.page)] if job.page else [])
     problems = []
     for option, path in outputs:
@@ -135,14 +137,30 @@ def read_points(path: Path, ct: Ct) -> FloatArray:
     return points
 
 
+def _load(paths: list[Path]) -> list[ModelFile]:
+    """The models, which must see the same crops."""
+    models = [ModelFile.load(path) for path in paths]
+    if len({(trained.crop, trained.clip) for trained in models}) > 1:
+        shapes = [
+            f"{path}: crops of {each.crop}, HU {each.clip}" for path, each in zip(paths, models, strict=True)
+        ]
+        raise UserError("models of one kind are needed to take their mean", shapes)
+    return models
+
+
 def _probabilities(
-    trained: ModelFile, network: nn.Module, dataset: LunaDataset, device: torch.device
+    models: list[ModelFile], networks: list[nn.Module], dataset: LunaDataset, device: torch.device
 ) -> FloatArray:
+    """The mean over the models, (n,)."""
     loader = make_loader(dataset, device, "threads", num_workers=2)
-    return predict(network, loader, device, trained.recipe.precision).probabilities
+    each = [
+        predict(network, loader, device, trained.recipe.precision).probabilities
+        for trained, network in zip(models, networks, strict=True)
+    ]
+    return np.asarray(np.mean(each, axis=0))
 
 
-def _page(job: ScanJob, ct: Ct, table: pd.DataFrame, crops: list[HuArray], trained: ModelFile) -> str:
+def _page(job: ScanJob, ct: Ct, table: pd.DataFrame, crops: list[HuArray], models: list[ModelFile]) -> str:
     rows = table.head(job.shown).to_dict("records")
     pictures = [
         row | {"image": png(three_planes(crop)), "irc": [row[name] for name in IRC]}
@@ -153,9 +171,10 @@ def _page(job: ScanJob, ct: Ct, table: pd.DataFrame, crops: list[HuArray], train
         if job.candidates is None
         else f"read from {job.candidates.name}"
     )
+    threshold = float(np.mean([trained.threshold for trained in models]))
     values = {
         "series_uid": ct.series_uid, "shape": ct.hu.shape, "count": len(table), "origin": origin,
-        "pictures": pictures, "model": trained, "window": LUNG_WINDOW_HU,
-        "above": int((table["probability"] > trained.threshold).sum()),
+        "pictures": pictures, "models": models, "threshold": threshold, "window": LUNG_WINDOW_HU,
+        "above": int((table["probability"] > threshold).sum()),
     }  # fmt: skip
     return render("prediction.html.j2", values)

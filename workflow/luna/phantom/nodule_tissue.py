@@ -11,7 +11,7 @@ from luna.phantom.vessels import Tube, grow, paint
 
 Kind = Literal["solid", "part-solid", "ground glass", "faint", "calcified", "cavity"]
 KINDS: dict[Kind, float] = {
-    "solid": 0.53, "part-solid": 0.13, "ground glass": 0.17, "faint": 0.08, "calcified": 0.04, "cavity": 0.05,
+    "solid": 0.51, "part-solid": 0.13, "ground glass": 0.17, "faint": 0.08, "calcified": 0.04, "cavity": 0.07,
 }  # fmt: skip
 """Share of each kind; tuned on real nodules."""
 SOLID_HU, SOLID_SPREAD_HU = 35.0, 35.0
@@ -26,7 +26,7 @@ EDGE_MM, SOFT_EDGE_MM = (0.6, 2.0), (1.2, 4.5)
 SPICULATED_SHARE, FED_SHARE, TAGGED_SHARE = 0.38, 0.55, 0.2
 """Shares of the nodules with spicules, with vessels of their own, and with a strand to the pleura."""
 LONGEST_TAG_MM = 25.0
-LEAST_CONTRAST_HU = 60.0
+LEAST_CONTRAST_HU = 50.0
 """Mean change inside a nodule below which it cannot be told from what was there."""
 _BUMP_WAVES, _WAVES_A_RADIUS = 6, 2.2
 
@@ -118,7 +118,7 @@ def _filled(
         solid = solid + np.float32(rng.uniform(150, 900)) * ramp(reach - relative, 0.3)
     filled = hu + share * np.maximum(solid - hu, 0)
     if kind == "cavity":
-        hole = ramp(np.float32(rng.uniform(0.35, 0.88)) - relative + np.float32(0.08) * ball.fine, 0.2)
+        hole = ramp(np.float32(rng.uniform(0.35, 0.92)) - relative + np.float32(0.08) * ball.fine, 0.2)
         filled = filled + hole * share * (np.float32(rng.uniform(-950, -700)) - filled)
     return filled
 
@@ -141,8 +141,8 @@ def _strands(rng: np.random.Generator, lungs: Lungs, center: FloatArray, radius:
     scale, strands = lungs.scale, []
     if rng.random() < SPICULATED_SHARE:
         for _ in range(rng.integers(5, 26)):
-            length = rng.uniform(0.15 * radius + scale, 0.5 * radius + 5 * scale)
-            strands += _spike(center, _direction(rng), 0.7 * radius, length, rng.uniform(0.22, 0.55) * scale)
+            length = rng.uniform(0.15 * radius + scale, 0.8 * radius + 5 * scale)
+            strands += _spike(center, _direction(rng), 0.7 * radius, length, rng.uniform(0.22, 0.65) * scale)
     if rng.random() < TAGGED_SHARE:
         outward, away = _way_out(lungs, center)
         if 0 < away < LONGEST_TAG_MM * scale:

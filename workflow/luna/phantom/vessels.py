@@ -9,9 +9,9 @@ from luna.base.arrays import FloatArray, Volume
 from luna.phantom.body import Body
 from luna.phantom.fields import Axes, ramp
 
-LUNG_PER_TREE_MM3 = 9_000.0
+LUNG_PER_TREE_MM3 = 7_500.0
 """Lung in which one tree of vessels starts; tuned on real CTs."""
-ROOT_RADIUS_MM, ROOT_SPREAD, WIDEST_MM = 1.3, 0.5, 5.5
+ROOT_RADIUS_MM, ROOT_SPREAD, WIDEST_MM = 1.25, 0.6, 5.5
 """Radius of a tree's root: median and logarithmic spread of a lognormal distribution, and largest."""
 THINNEST_MM = 0.32
 WANDER = 0.085

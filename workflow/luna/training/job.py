@@ -6,6 +6,7 @@ from pathlib import Path
 from luna.base.errors import UserError
 from luna.config.recipe import Recipe
 from luna.config.split import SplitSettings
+from luna.model.shipped import shipped_model
 
 
 @dataclass(frozen=True)
@@ -28,14 +29,16 @@ class TrainingJob:
     weights_of_run: Path | None = None
 
     @property
-    def continues_a_run(self) -> bool:
-        """Whether it starts from the weights of another run of the workflow."""
-        return self.recipe.earlier_run is not None
+    def may_change_head(self) -> bool:
+        """Whether the last layer starts anew where the weights that it starts from have another one."""
+        return self.recipe.starts_from_shipped or self.recipe.earlier_run is not None
 
     @property
     def weights_file(self) -> Path | None:
         """The file of the weights that it starts from. Raises UserError where a run's was not given."""
-        if not self.continues_a_run:
+        if self.recipe.starts_from_shipped:
+            return shipped_model(self.fold)
+        if self.recipe.earlier_run is None:
             return Path(self.recipe.init_weights) if self.recipe.init_weights else None
         if self.weights_of_run is None:
             raise UserError(

@@ -63,7 +63,7 @@ def set_up(
     torch.manual_seed(torch_seed(job.seed, "weights"))
     model = build_model(recipe.model, training_set.crop_size)
     if job.weights_file:
-        load_weights(model, job.weights_file, may_differ=HEAD if job.continues_a_run else "")
+        load_weights(model, job.weights_file, may_differ=HEAD if job.may_change_head else "")
     place(model, device)
     check_arithmetic(model, training_set.crop_size, device, recipe.precision)
     network = share(model, device, team)
