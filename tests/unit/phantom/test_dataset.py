@@ -7,9 +7,15 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
+import pytest
+
 from conftest import PROJECT
 from luna.config.phantom import PhantomSettings
-from luna.phantom.dataset import make_phantom
+from luna.imaging.checks import hu_problems
+from luna.imaging.lungs import segment_lungs
+from luna.phantom.dataset import draw_series, make_phantom
 
 
 def test_phantom_is_the_same_every_time(tmp_path: Path) -> None:
@@ -20,6 +26,53 @@ def test_phantom_is_the_same_every_time(tmp_path: Path) -> None:
     assert len(files) == 9
     for file in files:
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+
+
+@pytest.mark.parametrize(
+    "settings", [PhantomSettings(), PhantomSettings(view="chest", size=96, slices=48)], ids=["part", "chest"]
+)
+def test_every_ct_is_sound_and_its_tables_tell_the_truth(settings: PhantomSettings) -> None:
+    series = [draw_series(settings, 0, number) for number in range(4)]
+    for each in series:
+        assert each.hu.dtype == np.int16
+        assert list(hu_problems(Path("x"), each.hu)) == []
+        for place, label in zip(each.candidates_irc, each.classes, strict=True):
+            away = [
+                (
+                    np.linalg.norm((place - nodule.center_irc) * each.grid.spacing[::-1]),
+                    nodule.diameter_mm / 2,
+                )
+                for nodule in each.nodules
+            ]
+            assert any(distance < radius for distance, radius in away) == bool(label)
+    nodules = sum(len(each.nodules) for each in series)
+    assert nodules >= 4
+    assert sum(int(each.classes.sum()) for each in series) >= nodules / 2
+    assert sum(len(each.classes) for each in series) > 4 * settings.candidates / 2
+
+
+def test_part_of_a_chest_keeps_half_a_crop_free() -> None:
+    for number in range(4):
+        each = draw_series(PhantomSettings(), 0, number)
+        places = [*each.candidates_irc, *(nodule.center_irc.round() for nodule in each.nodules)]
+        low, high = np.min(places, axis=0), np.array(each.hu.shape) - np.max(places, axis=0)
+        assert (low >= (16, 24, 24)).all()
+        assert (high >= (16, 24, 24)).all()
+
+
+def test_lungs_of_a_whole_chest_can_be_segmented() -> None:
+    each = draw_series(PhantomSettings(view="chest", size=96, slices=48), 0, 1)
+    lungs = segment_lungs(each.hu)
+    assert 0.05 < lungs.mean() < 0.5
+    centers = np.array([nodule.center_irc.round() for nodule in each.nodules], dtype=int)
+    assert lungs[tuple(centers.T)].mean() > 0.5
+
+
+def test_small_findings_count_neither_way(tmp_path: Path) -> None:
+    make_phantom(tmp_path, PhantomSettings(series=12, size=64, slices=32), seed=0)
+    excluded, nodules = (pd.read_csv(tmp_path / f"annotations{end}.csv") for end in ("_excluded", ""))
+    assert 0 < len(excluded) < len(nodules)
+    assert excluded["diameter_mm"].max() <= 3 <= nodules["diameter_mm"].min()
 
 
 MAKE_MANY = """
