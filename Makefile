@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 CORES ?= 8
 
-.PHONY: run test test-slurm lint format docs bench tensorboard unlock clean help
+.PHONY: run test test-slurm lint format docs weights bench tensorboard unlock clean help
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -39,6 +39,16 @@ format: .venv/installed  ## Format the code
 
 docs: .venv/installed  ## Write config/README.md and schema.json
 	$(BIN)/python workflow/scripts/describe_config.py
+
+WEIGHTS := results/weights/results/runs/large
+weights: .venv/installed  ## Train the models in weights/ anew, from the phantom alone
+	$(BIN)/pip install --quiet --disable-pip-version-check -r envs/requirements-export.txt
+	$(BIN)/snakemake --cores $(CORES) --resources gpu=1 --directory results/weights \
+	    --configfile config/weights.yaml -- $(foreach fold,0 1 2 3,results/runs/large/fold$(fold)/model.onnx)
+	for fold in 0 1 2 3; do \
+	    cp $(WEIGHTS)/fold$$fold/model.pt weights/fold$$fold.pt; \
+	    cp $(WEIGHTS)/fold$$fold/model_card.md weights/fold$$fold.md; \
+	done
 
 BENCH ?= --out docs/benchmarks.md
 bench: .venv/installed  ## Measure speed and memory, write docs/benchmarks.md

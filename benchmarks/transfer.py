@@ -1,6 +1,6 @@
 """Whether a model tells real nodules from other bright blobs in real lungs.
 
-python benchmarks/transfer.py model.pt [model.pt ...] --data FOLDER
+python benchmarks/transfer.py [MODEL ...] --data FOLDER --half report
 
 FOLDER holds real_nodules (132 nodules of LIDC-IDRI as cubes of 51 voxels of 1 mm), ricord_ct and chest_ct
 (two chest CTs); it is not part of the project. Nodules and blobs go through the same resampling. What is
@@ -8,8 +8,10 @@ tuned is tuned on one half of the patients (`--half tune`); figures to report co
 """
 
 import argparse
+import itertools
 import os
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -32,6 +34,7 @@ from luna.imaging.blobs import find_blobs
 from luna.imaging.lungs import segment_lungs
 from luna.model.file import ModelFile
 from luna.model.inference import probabilities_of
+from luna.model.shipped import shipped_models
 from luna.runtime.cores import usable_threads
 from luna.runtime.device import autocast, prepared_device
 
@@ -43,7 +46,9 @@ CLIP_HU = (-1000, 400)
 """The cubes were clipped at 400 HU when they were published, so all others are."""
 BLOBS_A_CT = 445
 FALSE_POSITIVES = 0.05
-RESAMPLES = 2000
+RESAMPLES = 500
+TOUCHED_SHARE = 0.1
+"""Share of soft tissue around a nodule above which it counts as attached."""
 NEAREST_MM = 6.0
 """Distance from the nodule that the second control keeps."""
 
@@ -78,6 +83,7 @@ def read_rod(folder: Path) -> Rod:
     labels = pd.read_csv(folder / "real_nodules" / "labels.csv").set_index("name").loc[stored["name"]]
     volume = mask.sum(axis=(1, 2, 3))
     labels["diameter_mm"] = (6 * volume / np.pi) ** (1 / 3)
+    labels["touched"] = [_touched(*pair) for pair in zip(hu, mask, strict=True)]
     nodules = Samples(hu.astype(np.int16), patient, tuned)
     beside = _beside(nodules, mask)
     files = [folder / "ricord_ct" / "RICORD-1A-419639-000082.mha", folder / "chest_ct" / "C3N-00247.mhd"]
@@ -108,6 +114,12 @@ def _cube(hu: Volume, place: IntArray, spacing: FloatArray) -> npt.NDArray[np.in
     lines = [r + (np.arange(CUBE) - CUBE // 2) / step for r, step in zip(reach, spacing, strict=True)]
     grid = np.meshgrid(*lines, indexing="ij")
     return np.rint(ndimage.map_coordinates(hu[box], grid, order=1)).astype(np.int16)
+
+
+def _touched(hu: npt.NDArray[np.int16], mask: npt.NDArray[np.uint8]) -> float:
+    """Share of soft tissue in the layer 2 to 4 mm around a nodule."""
+    away = ndimage.distance_transform_edt(mask == 0)
+    return float((hu[(away > 2) & (away <= 4)] > -400).mean())
 
 
 def _beside(nodules: Samples, mask: npt.NDArray[np.uint8]) -> Samples:
@@ -183,40 +195,58 @@ def with_intervals(
     }
 
 
+def groups(labels: pd.DataFrame) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
+    """Kinds of nodules: by diameter, by texture as a reader rated it, by what they touch."""
+    edges = (0, 6, 10, 16, 60)
+    for low, high in itertools.pairwise(edges):
+        inside = labels["diameter_mm"].between(low, high, inclusive="left")
+        yield f"{low} to {high} mm" if low else f"under {high} mm", inside.to_numpy()
+    for name, ratings in (("ground glass", (1, 2)), ("part-solid", (3, 4)), ("solid", (5,))):
+        yield name, labels["texture"].isin(ratings).to_numpy()
+    attached = (labels["touched"] > TOUCHED_SHARE).to_numpy()
+    yield "touching wall or vessels", attached
+    yield "free", ~attached
+
+
+def report(rod: Rod, crops: list[npt.NDArray[np.int16]], models: list[ModelFile], half: str, flips: bool,
+           device: torch.device) -> Iterator[str]:  # fmt: skip
+    """The figures of some models together, as lines of Markdown."""
+    nodules, blobs, beside = (scores(models, each, device, flips) for each in crops)
+    wanted = {"tune": [True], "report": [False], "both": [True, False]}[half]
+    chosen, others, near = (np.isin(each.tuned, wanted) for each in (rod.nodules, rod.blobs, rod.beside))
+    yield "| nodules against | nodules | others | AUC | average precision | recall, 1 false positive in 20 |"
+    yield "|---|---|---|---|---|---|"
+    patients = rod.nodules.patient
+    rows = [("blobs beside nodules", chosen, beside[near]), ("blobs of two other CTs", chosen, blobs[others])]
+    rows += [
+        (f"blobs of two other CTs: {name}", chosen & part, blobs[others]) for name, part in groups(rod.labels)
+    ]
+    for name, part, negative in rows:
+        if part.any():
+            found = with_intervals(nodules[part], patients[part], negative)
+            figures = " | ".join(f"{v:.3f} ({a:.3f} to {b:.3f})" for v, a, b in found.values())
+            yield f"| {name} | {part.sum()} | {len(negative)} | {figures} |"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("models", type=Path, nargs="+", metavar="MODEL")
+    parser.add_argument("models", type=Path, nargs="*", metavar="MODEL", help="default: those of weights/")
     parser.add_argument("--data", type=Path, default=os.environ.get("LUNA_REAL_DATA", "../shared/data"))
     parser.add_argument("--half", choices=["tune", "report", "both"], default="tune")
     parser.add_argument("--each", action="store_true", help="the models one by one, not their mean")
     parser.add_argument("--flips", action="store_true", help="mean over the 8 mirror images")
-    parser.add_argument("--out", type=Path, help="scores of all samples, as CSV")
     options = parser.parse_args()
     if not (options.data / "real_nodules").is_dir():
         print(f"skipped: {options.data}/real_nodules is not there", file=sys.stderr)
         return
     rod = read_rod(options.data)
     crops = [crops_of(samples.cubes) for samples in (rod.nodules, rod.blobs, rod.beside)]
-    wanted = {"tune": [True], "report": [False], "both": [True, False]}[options.half]
-    models = [ModelFile.load(path) for path in options.models]
+    models = [ModelFile.load(path) for path in options.models or shipped_models()]
     with prepared_device("cpu", usable_threads(2)) as device:
         for group in [[model] for model in models] if options.each else [models]:
-            nodules, blobs, beside = (scores(group, each, device, options.flips) for each in crops)
-            chosen, others, near = (
-                np.isin(each.tuned, wanted) for each in (rod.nodules, rod.blobs, rod.beside)
-            )
-            result = {
-                name: with_intervals(nodules[chosen], rod.nodules.patient[chosen], negative)
-                for name, negative in (("blobs", blobs[others]), ("beside", beside[near]))
-            }
-            for name, found in result.items():
-                text = ", ".join(f"{key} {v:.3f} ({a:.3f} to {b:.3f})" for key, (v, a, b) in found.items())
-                print(f"{name:6}: {text}", flush=True)
-    if options.out:
-        rod.labels.assign(score=nodules, tuned=rod.nodules.tuned).to_csv(options.out)
-        np.savez(options.out.with_suffix(".npz"), nodules=nodules, blobs=blobs, beside=beside)
+            print("\n".join(report(rod, crops, group, options.half, options.flips, device)), flush=True)
 
 
 if __name__ == "__main__":

@@ -10,8 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import SimpleITK as sitk
+import torch
 import yaml
 
+from luna.model.file import load_tensors
 from unit.imaging.images import write_dicom
 
 from .conftest import Workflow, jobs_in
@@ -282,3 +284,19 @@ def test_a_run_that_starts_from_another(done: Workflow) -> None:
     assert done.planned("--", target) == ["train third 0"]
     done.result("runs/second/fold0/model.pt").unlink()
     assert done.planned("--", target) == ["train second 0", "train third 0"]
+
+
+def test_a_run_that_starts_from_the_shipped_weights(done: Workflow) -> None:
+    shipped = done.folder / "weights" / "fold0.pt"
+    shipped.parent.mkdir(exist_ok=True)
+    shutil.copy(done.result("runs/first/fold0/model.pt"), shipped)
+    done.config["runs"]["third"] = {"epochs": 0, "model": {"channels": [2, 4]}, "init_weights": "shipped"}
+    target = "results/runs/third/fold0/model.pt"
+    assert done.planned("--", target) == ["train third 0"]
+    done.run("--", target)
+    trained = done.result("runs/third/fold0/model.pt")
+    before, after = (load_tensors(path)["weights"] for path in (shipped, trained))
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert done.planned("--", target) == []
+    shutil.copy(done.result("runs/second/fold0/model.pt"), shipped)
+    assert done.planned("--", target) == ["train third 0"]
