@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from luna.base.arrays import FloatArray
 from luna.config.cache import CropSettings
 from luna.config.phantom import PhantomSettings
 from luna.imaging.geometry import Grid
@@ -12,6 +13,9 @@ PIXEL_MM = (0.55, 0.85)
 SLICE_MM, SLICE_SPREAD, THINNEST_MM, THICKEST_MM = 1.25, 0.3, 0.7, 2.5
 """Slice spacing: median and logarithmic spread of a lognormal distribution, and its limits."""
 FIELD_OF_VIEW_MM, CHEST_HEIGHT_MM = (320, 400), 290
+LEAST_LUNG = 0.25
+"""Share of a part's view that is lung."""
+_LATTICE_MM, _ATTEMPTS = 6.0, 100
 _FLIPPED = np.diag([-1.0, -1.0, 1.0])
 _FLIPPED_SHARE = 0.2
 """Share of the CTs whose rows and columns run the other way, as for a patient who lay on the belly."""
@@ -27,7 +31,8 @@ def choose_view(rng: np.random.Generator, settings: PhantomSettings, body: Body)
     if settings.view == "part":
         pixel = rng.uniform(*PIXEL_MM)
         thickness = np.clip(rng.lognormal(np.log(SLICE_MM), SLICE_SPREAD), THINNEST_MM, THICKEST_MM)
-        slices, middle = settings.slices, _place_in_lungs(rng, body)
+        slices = settings.slices
+        middle = _place_in_lungs(rng, body, np.array([slices * thickness, *[settings.size * pixel] * 2]))
     else:
         slices = max(12, round(settings.slices * rng.uniform(0.8, 1.2)))
         pixel = rng.uniform(*FIELD_OF_VIEW_MM) * body.scale / settings.size
@@ -65,16 +70,22 @@ def margin_of(settings: PhantomSettings, axes: Axes) -> tuple[int, int, int]:
     return slices, rows, columns
 
 
-def _place_in_lungs(rng: np.random.Generator, body: Body) -> np.ndarray:
-    """A point (z, y, x) in mm, each place in the lungs as likely as any other."""
-    center, semi = body.cage
+def _place_in_lungs(rng: np.random.Generator, body: Body, field_mm: FloatArray) -> FloatArray:
+    """A point (z, y, x) in mm in the lungs; the field of view around it holds some lung where one can.
+
+    Of all such places each is as likely as any other.
+    """
     lines = [
-        np.arange(middle - reach, middle + reach, 6, dtype=np.float32)
-        for middle, reach in zip(center, semi, strict=True)
+        np.arange(middle - reach, middle + reach, _LATTICE_MM, dtype=np.float32)
+        for middle, reach in zip(*body.cage, strict=True)
     ]
-    depth, _ = lung_depth(
-        body, Axes(lines[0][:, None, None], lines[1][None, :, None], lines[2][None, None, :])
-    )
-    inside = np.argwhere(depth > 0)
-    chosen = inside[rng.integers(len(inside))]
-    return np.array([line[index] for line, index in zip(lines, chosen, strict=True)]) + rng.uniform(-3, 3, 3)
+    axes = Axes(lines[0][:, None, None], lines[1][None, :, None], lines[2][None, None, :])
+    inside = lung_depth(body, axes)[0] > 0
+    places = np.argwhere(inside)
+    place = axes.at(places[rng.integers(len(places))])
+    for _attempt in range(_ATTEMPTS):
+        lung = inside[axes.box(place - field_mm / 2, place + field_mm / 2)].sum() * _LATTICE_MM**3
+        if lung >= LEAST_LUNG * np.prod(field_mm):
+            break
+        place = axes.at(places[rng.integers(len(places))])
+    return np.asarray(place + rng.uniform(-_LATTICE_MM / 2, _LATTICE_MM / 2, 3))
