@@ -95,7 +95,7 @@ def moved(path: Path, folder: Path) -> Path:
 NAMED = [
     ("compression", "the file ends after"), ("not-hu", "above 700 HU"), ("uneven-steps", "after 0006.dcm"),
     ("empty-slices", "hold a single value"), ("missing-voxels", "No such file"),
-    ("dicom-file", "0003.dcm: is not a DICOM file"), ("compression", "corrupt after"),
+    ("dicom-file", "0003.dcm: is not a DICOM file"), ("compression", "are corrupt"),
     ("header", "ElementSpacing has 4 numbers"), ("missing-header", "voxels without an .mhd"),
     ("not-read", "one level up"), ("not-read", "a folder of their own"), ("table", "more fields"),
 ]  # fmt: skip

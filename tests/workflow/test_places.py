@@ -125,5 +125,5 @@ def test_a_program_s_options_are_no_commands(workflow: Workflow) -> None:
     workflow.config["runs"]["first"]["init_weights"] = "a.pt;touch x;"
     failed = workflow.run(check=False)
     assert failed.returncode != 0
-    assert "runs.first.init_weights: a.pt;touch x;: no such file" in failed.stdout + failed.stderr
+    assert "a.pt;touch x;" in failed.stdout + failed.stderr
     assert not (workflow.folder / "x").exists()

@@ -1,6 +1,7 @@
 """model.pt: the file that holds all that predicting needs. Reading one never runs code from it."""
 
 import logging
+import math
 import zipfile
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -87,7 +88,7 @@ class ModelFile:
             content["key"] = TrainingKey.model_validate(content["key"])
             trained = cls(**content)
             trained.crop_settings  # noqa: B018 - checks crop and clip
-            if not 0 <= trained.threshold <= 1:
+            if not math.isfinite(trained.threshold):
                 raise problem
         except (ValidationError, KeyError, TypeError) as error:
             raise problem from error
