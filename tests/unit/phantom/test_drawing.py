@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from luna.phantom.body import Body, draw_body, draw_tissue, lung_depth
+from luna.phantom.body import Body, draw_body, lung_depth
 from luna.phantom.fields import Axes, depth_in_ellipsoid, smooth_field
 from luna.phantom.nodule_tissue import KINDS, Kind, Lungs, draw
+from luna.phantom.tissue import draw_tissue
 from luna.phantom.vessels import THINNEST_MM, Tube, grow, paint
 
 

@@ -16,11 +16,12 @@ from luna.config.phantom import PhantomSettings
 from luna.data.subsets import SUBSETS
 from luna.imaging.geometry import Grid, irc_to_xyz
 from luna.imaging.metaimage import write_mhd
-from luna.phantom.body import draw_body, draw_tissue
+from luna.phantom.body import draw_body
 from luna.phantom.candidates import list_candidates
 from luna.phantom.nodule_tissue import Lungs
 from luna.phantom.nodules import Nodule, draw_nodules, draw_small_findings
 from luna.phantom.scanner import scan
+from luna.phantom.tissue import draw_tissue
 from luna.phantom.uids import phantom_series_uid
 from luna.phantom.vessels import draw_vessels
 from luna.phantom.view import body_scale, choose_view, margin_of

@@ -38,7 +38,7 @@ def choose_view(rng: np.random.Generator, settings: PhantomSettings, body: Body)
         pixel = rng.uniform(*FIELD_OF_VIEW_MM) * body.scale / settings.size
         thickness = CHEST_HEIGHT_MM * body.scale / slices
         middle = (
-            body.cage[0] + np.array([rng.normal(0, 8), rng.normal(0, 12), rng.normal(0, 12)]) * body.scale
+            body.cage.center + np.array([rng.normal(0, 8), rng.normal(0, 12), rng.normal(0, 12)]) * body.scale
         )
     spacing = np.array([pixel, pixel, thickness]).round(6)
     direction = _FLIPPED if rng.random() < _FLIPPED_SHARE else np.eye(3)

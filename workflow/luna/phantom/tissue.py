@@ -1,0 +1,157 @@
+"""A body's tissues on a grid: lung, wall with ribs, mediastinum, abdomen, spine, skin.
+
+HU of tissues are textbook values, varied as real CTs do.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from luna.base.arrays import BoolArray, FloatArray, Volume
+from luna.phantom.body import BELOW, MIDDLE, WALL, Body, lung_depth
+from luna.phantom.fields import Axes, depth_in_ellipsoid, ramp, smooth_field
+
+AIR_HU, FAT_HU, MUSCLE_HU = -1000.0, -100.0, 50.0
+THICKENED_SHARE, EMPHYSEMA_SHARE, HAZE_SHARE = 0.4, 0.15, 0.2
+"""Shares of the patients with thickened pleura, emphysema and ground-glass areas; tuned on real CTs."""
+
+
+@dataclass(frozen=True)
+class Tissue:
+    """A body seen through a grid, before anything is drawn into its lungs.
+
+    hu: float32. depth: mm from the lungs' surface, positive inside, float32.
+    """
+
+    hu: Volume
+    depth: Volume
+
+
+class _Solid(NamedTuple):
+    """Voxels outside the lungs, each field float32 (n,).
+
+    z, y, x: place in mm. behind: mm behind the lungs' surface. coarse, fine: random fields that change
+    over about 13 and 5 mm.
+    """
+
+    z: Volume
+    y: Volume
+    x: Volume
+    behind: Volume
+    coarse: Volume
+    fine: Volume
+
+    def where(self, chosen: BoolArray) -> "_Solid":
+        return _Solid(*(values[chosen] for values in self))
+
+
+def draw_tissue(rng: np.random.Generator, body: Body, axes: Axes) -> Tissue:
+    """Draw all tissues of a body."""
+    depth, behind = lung_depth(body, axes)
+    scale = body.scale
+    depth += np.float32(2.5 * scale) * smooth_field(rng, axes, 22 * scale)
+    depth += np.float32(rng.uniform(0, 0.6) * scale) * smooth_field(rng, axes, 4.5 * scale)
+    if rng.random() < THICKENED_SHARE:
+        patch = smooth_field(rng, axes, 14 * scale) - np.float32(1.2)
+        depth -= np.float32(rng.uniform(1, 5) * scale) * np.clip(patch, 0, 1)
+    hu = _parenchyma(rng, body, axes)
+    edge = float(axes.spacing[2])
+    outside = depth < edge
+    coarse, fine = smooth_field(rng, axes, 13 * scale), smooth_field(rng, axes, 5 * scale)
+    z, y, x = (np.broadcast_to(axis, depth.shape)[outside] for axis in axes)
+    solid = _Solid(z, y, x, -depth[outside], coarse[outside], fine[outside])
+    values = np.empty(solid.z.shape, dtype=np.float32)
+    kinds = behind[outside]
+    for kind, tissue in ((WALL, _wall), (MIDDLE, _mediastinum), (BELOW, _abdomen)):
+        chosen = kinds == kind
+        values[chosen] = tissue(body, solid.where(chosen))
+    _draw_spine(body, solid, values)
+    _draw_outside(body, solid, values)
+    hu[outside] = values + ramp(-solid.behind, edge) * (hu[outside] - values)
+    return Tissue(hu, depth)
+
+
+def _parenchyma(rng: np.random.Generator, body: Body, axes: Axes) -> Volume:
+    """The lungs' own tissue: denser towards the back, uneven; some with emphysema or haze."""
+    hu = np.full(axes.shape, body.lung_hu, dtype=np.float32)
+    hu += np.float32(rng.uniform(0, 0.35) / body.scale) * axes.y
+    for shortest, longest in ((5, 15), (1.8, 4)):
+        amount = rng.gamma(2, 8)
+        hu += np.float32(amount) * smooth_field(rng, axes, rng.uniform(shortest, longest) * body.scale)
+    if rng.random() < EMPHYSEMA_SHARE:
+        holes = smooth_field(rng, axes, rng.uniform(3, 7) * body.scale) - np.float32(rng.uniform(0.6, 1.4))
+        hu += np.clip(holes * 3, 0, 1) * (-965 - hu)
+    if rng.random() < HAZE_SHARE:
+        haze = smooth_field(rng, axes, rng.uniform(8, 25) * body.scale) - np.float32(rng.uniform(0.4, 1.4))
+        hu += np.float32(rng.uniform(80, 450)) * np.clip(haze / np.float32(rng.uniform(0.3, 1)), 0, 1)
+    return hu
+
+
+def _wall(body: Body, place: _Solid) -> Volume:
+    """Chest wall: muscle between the ribs, then layers and islands of muscle and fat."""
+    scale, behind = body.scale, place.behind
+    fat = (place.coarse + (behind / scale - 16) / 14 > 0.5) & (behind > 9 * scale)
+    thin = (behind < 2.5 * scale) & (place.coarse > 0.4)
+    hu = np.where(fat | thin, np.float32(FAT_HU), np.float32(MUSCLE_HU)) + 8 * place.fine
+    along = place.z - body.rib_slope * place.y + body.rib_phase
+    off = np.mod(along, body.rib_period) - body.rib_period / 2
+    thick, high = body.rib_size
+    radius = np.hypot((behind - thick - 1.5 * scale) / thick, off / high) + 0.06 * place.fine
+    # The front ends of the ribs are cartilage.
+    bone = place.y > -0.55 * body.cage.semi_axes[1]
+    cortex = np.where(bone, body.cortex_hu, 130)
+    marrow = np.where(bone, body.marrow_hu, 90)
+    hu = np.where(radius < 1, cortex, hu)
+    return np.asarray(np.where(radius < 0.62, marrow, hu), dtype=np.float32)
+
+
+def _mediastinum(body: Body, place: _Solid) -> Volume:
+    """Soft tissue with fat, blood in heart and vessels."""
+    hu = np.where(place.coarse > 0.35, np.float32(FAT_HU), np.float32(MUSCLE_HU - 10)) + 10 * place.fine
+    for center, semi_axes in body.middle.blood:
+        inside = _depth_at(place, center, semi_axes)
+        hu = np.where(inside > 2 * body.scale, np.float32(body.blood_hu), hu)
+    return np.asarray(hu, dtype=np.float32)
+
+
+def _abdomen(body: Body, place: _Solid) -> Volume:
+    """Under the diaphragm: liver on the right; on the left spleen, fat and a stomach with gas."""
+    organ = np.float32(55 if body.blood_hu < 80 else 100)
+    left = place.x > 10 * body.scale
+    hu = np.where(left & (place.coarse > 0.5), np.float32(FAT_HU), organ) + 6 * place.fine
+    gas = left & (place.coarse < -1.1) & (place.behind > 9 * body.scale)
+    return np.asarray(np.where(gas, np.float32(-950), hu), dtype=np.float32)
+
+
+def _draw_spine(body: Body, place: _Solid, hu: Volume) -> None:
+    """Vertebral bodies with discs between them, canal and arch, in place."""
+    scale, (_, middle_y, middle_x) = body.scale, body.middle.spine.center
+    y, x = place.y - np.float32(middle_y), place.x - np.float32(middle_x)
+    near = np.flatnonzero((np.abs(x) < 25 * scale) & (y > -20 * scale) & (y < 50 * scale))
+    if not len(near):
+        return
+    y, x, fine, level = y[near], x[near], place.fine[near], np.mod(place.z[near], 24 * scale)
+    spine = hu[near]
+    radius = np.hypot(y / (15 * scale), x / (18 * scale)) + 0.04 * fine
+    disc = level < 5 * scale
+    trabecular = np.where(disc, 80, 150 + 25 * fine)
+    np.copyto(spine, np.where(radius < 0.86, trabecular, np.where(disc, 90, 420)), where=radius < 1)
+    arch = np.hypot((y - 26 * scale) / (14 * scale), x / (17 * scale)) + 0.08 * fine
+    np.copyto(spine, 380, where=(arch < 1) & (radius > 1.05) & (level > 6 * scale))
+    np.copyto(spine, 25, where=np.hypot(y - 25 * scale, x) < 8 * scale)
+    hu[near] = spine
+
+
+def _draw_outside(body: Body, place: _Solid, hu: Volume) -> None:
+    """Fat under the skin, skin, and the air around the body, in place."""
+    center, semi_axes = body.cage
+    trunk = np.array([np.inf, semi_axes[1] + body.wall, semi_axes[2] + body.wall])
+    inside = _depth_at(place, center, trunk)
+    np.copyto(hu, FAT_HU + 6 * place.fine, where=inside < body.skin_fat)
+    np.copyto(hu, 20, where=inside < 1.8 * body.scale)
+    np.copyto(hu, AIR_HU, where=inside < 0)
+
+
+def _depth_at(place: _Solid, center: FloatArray, semi_axes: FloatArray) -> Volume:
+    return depth_in_ellipsoid(Axes(place.z, place.y, place.x), center, semi_axes)
