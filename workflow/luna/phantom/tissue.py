@@ -13,8 +13,29 @@ from luna.phantom.body import BELOW, MIDDLE, WALL, Body, lung_depth
 from luna.phantom.fields import Axes, depth_in_ellipsoid, ramp, smooth_field
 
 AIR_HU, FAT_HU, MUSCLE_HU = -1000.0, -100.0, 50.0
+CARTILAGE_HU, CARTILAGE_CORE_HU = 130, 90
+LIVER_HU, LIVER_WITH_CONTRAST_HU, GAS_HU, SKIN_HU = 55, 100, -950, 20
+DISC_HU, VERTEBRA_HU, VERTEBRA_CORTEX_HU, ARCH_HU, CANAL_HU = 80, 150, 420, 380, 25
+EMPHYSEMA_HU = -965
 THICKENED_SHARE, EMPHYSEMA_SHARE, HAZE_SHARE = 0.4, 0.15, 0.2
 """Shares of the patients with thickened pleura, emphysema and ground-glass areas; tuned on real CTs."""
+BUMPS_MM, BUMP_LENGTH_MM = 2.5, 22
+"""Height of the surface's bumps, and over how many mm they change."""
+ROUGHNESS_MM, ROUGHNESS_LENGTH_MM = (0, 0.6), 4.5
+THICKENING_MM, THICKENING_LENGTH_MM = (1, 5), 14
+UNEVEN_LENGTHS_MM = ((5, 15), (1.8, 4))
+"""The lung's tissue varies over lengths in these ranges."""
+HAZE_HU, HAZE_LENGTH_MM = (80, 450), (8, 25)
+DENSER_TO_THE_BACK = (0, 0.35)
+"""HU a mm."""
+COARSE_MM, FINE_MM = 13, 5
+"""Lengths over which muscle and fat, and the HU within them, change."""
+RIB_BEHIND_MM = 1.5
+"""Tissue between the lung and a rib."""
+MARROW_REACH = 0.62
+"""Where in a rib's section the marrow ends, in radii."""
+VERTEBRA_MM, VERTEBRA_SIZE_MM, DISC_MM = 24, (15, 18), 5
+"""Height of a vertebra with its disc, semi-axes of its section (y, x), height of the disc."""
 
 
 @dataclass(frozen=True)
@@ -50,15 +71,16 @@ def draw_tissue(rng: np.random.Generator, body: Body, axes: Axes) -> Tissue:
     """Draw all tissues of a body."""
     depth, behind = lung_depth(body, axes)
     scale = body.scale
-    depth += np.float32(2.5 * scale) * smooth_field(rng, axes, 22 * scale)
-    depth += np.float32(rng.uniform(0, 0.6) * scale) * smooth_field(rng, axes, 4.5 * scale)
+    depth += np.float32(BUMPS_MM * scale) * smooth_field(rng, axes, BUMP_LENGTH_MM * scale)
+    roughness = np.float32(rng.uniform(*ROUGHNESS_MM) * scale)
+    depth += roughness * smooth_field(rng, axes, ROUGHNESS_LENGTH_MM * scale)
     if rng.random() < THICKENED_SHARE:
-        patch = smooth_field(rng, axes, 14 * scale) - np.float32(1.2)
-        depth -= np.float32(rng.uniform(1, 5) * scale) * np.clip(patch, 0, 1)
+        patch = smooth_field(rng, axes, THICKENING_LENGTH_MM * scale) - np.float32(1.2)
+        depth -= np.float32(rng.uniform(*THICKENING_MM) * scale) * np.clip(patch, 0, 1)
     hu = _parenchyma(rng, body, axes)
     edge = float(axes.spacing[2])
     outside = depth < edge
-    coarse, fine = smooth_field(rng, axes, 13 * scale), smooth_field(rng, axes, 5 * scale)
+    coarse, fine = (smooth_field(rng, axes, length * scale) for length in (COARSE_MM, FINE_MM))
     z, y, x = (np.broadcast_to(axis, depth.shape)[outside] for axis in axes)
     solid = _Solid(z, y, x, -depth[outside], coarse[outside], fine[outside])
     values = np.empty(solid.z.shape, dtype=np.float32)
@@ -75,16 +97,18 @@ def draw_tissue(rng: np.random.Generator, body: Body, axes: Axes) -> Tissue:
 def _parenchyma(rng: np.random.Generator, body: Body, axes: Axes) -> Volume:
     """The lungs' own tissue: denser towards the back, uneven; some with emphysema or haze."""
     hu = np.full(axes.shape, body.lung_hu, dtype=np.float32)
-    hu += np.float32(rng.uniform(0, 0.35) / body.scale) * axes.y
-    for shortest, longest in ((5, 15), (1.8, 4)):
+    hu += np.float32(rng.uniform(*DENSER_TO_THE_BACK) / body.scale) * axes.y
+    for shortest, longest in UNEVEN_LENGTHS_MM:
         amount = rng.gamma(2, 8)
         hu += np.float32(amount) * smooth_field(rng, axes, rng.uniform(shortest, longest) * body.scale)
     if rng.random() < EMPHYSEMA_SHARE:
         holes = smooth_field(rng, axes, rng.uniform(3, 7) * body.scale) - np.float32(rng.uniform(0.6, 1.4))
-        hu += np.clip(holes * 3, 0, 1) * (-965 - hu)
+        hu += np.clip(holes * 3, 0, 1) * (EMPHYSEMA_HU - hu)
     if rng.random() < HAZE_SHARE:
-        haze = smooth_field(rng, axes, rng.uniform(8, 25) * body.scale) - np.float32(rng.uniform(0.4, 1.4))
-        hu += np.float32(rng.uniform(80, 450)) * np.clip(haze / np.float32(rng.uniform(0.3, 1)), 0, 1)
+        haze = smooth_field(rng, axes, rng.uniform(*HAZE_LENGTH_MM) * body.scale) - np.float32(
+            rng.uniform(0.4, 1.4)
+        )
+        hu += np.float32(rng.uniform(*HAZE_HU)) * np.clip(haze / np.float32(rng.uniform(0.3, 1)), 0, 1)
     return hu
 
 
@@ -97,13 +121,13 @@ def _wall(body: Body, place: _Solid) -> Volume:
     along = place.z - body.rib_slope * place.y + body.rib_phase
     off = np.mod(along, body.rib_period) - body.rib_period / 2
     thick, high = body.rib_size
-    radius = np.hypot((behind - thick - 1.5 * scale) / thick, off / high) + 0.06 * place.fine
+    radius = np.hypot((behind - thick - RIB_BEHIND_MM * scale) / thick, off / high) + 0.06 * place.fine
     # The front ends of the ribs are cartilage.
     bone = place.y > -0.55 * body.cage.semi_axes[1]
-    cortex = np.where(bone, body.cortex_hu, 130)
-    marrow = np.where(bone, body.marrow_hu, 90)
+    cortex = np.where(bone, body.cortex_hu, CARTILAGE_HU)
+    marrow = np.where(bone, body.marrow_hu, CARTILAGE_CORE_HU)
     hu = np.where(radius < 1, cortex, hu)
-    return np.asarray(np.where(radius < 0.62, marrow, hu), dtype=np.float32)
+    return np.asarray(np.where(radius < MARROW_REACH, marrow, hu), dtype=np.float32)
 
 
 def _mediastinum(body: Body, place: _Solid) -> Volume:
@@ -117,11 +141,11 @@ def _mediastinum(body: Body, place: _Solid) -> Volume:
 
 def _abdomen(body: Body, place: _Solid) -> Volume:
     """Under the diaphragm: liver on the right; on the left spleen, fat and a stomach with gas."""
-    organ = np.float32(55 if body.blood_hu < 80 else 100)
+    organ = np.float32(LIVER_HU if body.blood_hu < 80 else LIVER_WITH_CONTRAST_HU)
     left = place.x > 10 * body.scale
     hu = np.where(left & (place.coarse > 0.5), np.float32(FAT_HU), organ) + 6 * place.fine
     gas = left & (place.coarse < -1.1) & (place.behind > 9 * body.scale)
-    return np.asarray(np.where(gas, np.float32(-950), hu), dtype=np.float32)
+    return np.asarray(np.where(gas, np.float32(GAS_HU), hu), dtype=np.float32)
 
 
 def _draw_spine(body: Body, place: _Solid, hu: Volume) -> None:
@@ -131,15 +155,19 @@ def _draw_spine(body: Body, place: _Solid, hu: Volume) -> None:
     near = np.flatnonzero((np.abs(x) < 25 * scale) & (y > -20 * scale) & (y < 50 * scale))
     if not len(near):
         return
-    y, x, fine, level = y[near], x[near], place.fine[near], np.mod(place.z[near], 24 * scale)
+    y, x, fine, level = y[near], x[near], place.fine[near], np.mod(place.z[near], VERTEBRA_MM * scale)
     spine = hu[near]
-    radius = np.hypot(y / (15 * scale), x / (18 * scale)) + 0.04 * fine
-    disc = level < 5 * scale
-    trabecular = np.where(disc, 80, 150 + 25 * fine)
-    np.copyto(spine, np.where(radius < 0.86, trabecular, np.where(disc, 90, 420)), where=radius < 1)
+    radius = np.hypot(y / (VERTEBRA_SIZE_MM[0] * scale), x / (VERTEBRA_SIZE_MM[1] * scale)) + 0.04 * fine
+    disc = level < DISC_MM * scale
+    trabecular = np.where(disc, DISC_HU, VERTEBRA_HU + 25 * fine)
+    np.copyto(
+        spine,
+        np.where(radius < 0.86, trabecular, np.where(disc, DISC_HU + 10, VERTEBRA_CORTEX_HU)),
+        where=radius < 1,
+    )
     arch = np.hypot((y - 26 * scale) / (14 * scale), x / (17 * scale)) + 0.08 * fine
-    np.copyto(spine, 380, where=(arch < 1) & (radius > 1.05) & (level > 6 * scale))
-    np.copyto(spine, 25, where=np.hypot(y - 25 * scale, x) < 8 * scale)
+    np.copyto(spine, ARCH_HU, where=(arch < 1) & (radius > 1.05) & (level > 6 * scale))
+    np.copyto(spine, CANAL_HU, where=np.hypot(y - 25 * scale, x) < 8 * scale)
     hu[near] = spine
 
 
@@ -149,7 +177,7 @@ def _draw_outside(body: Body, place: _Solid, hu: Volume) -> None:
     trunk = np.array([np.inf, semi_axes[1] + body.wall, semi_axes[2] + body.wall])
     inside = _depth_at(place, center, trunk)
     np.copyto(hu, FAT_HU + 6 * place.fine, where=inside < body.skin_fat)
-    np.copyto(hu, 20, where=inside < 1.8 * body.scale)
+    np.copyto(hu, SKIN_HU, where=inside < 1.8 * body.scale)
     np.copyto(hu, AIR_HU, where=inside < 0)
 
 
