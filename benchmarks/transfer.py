@@ -138,11 +138,11 @@ def _beside(nodules: Samples, mask: npt.NDArray[np.uint8]) -> Samples:
     return Samples(np.stack(cubes), nodules.patient, nodules.tuned)
 
 
-def crops_of(cubes: npt.NDArray[np.int16]) -> npt.NDArray[np.int16]:
-    """The middles of cubes as the network sees them: (n, 51, 51, 51) to (n, 32, 48, 48), clipped."""
+def crops_of(cubes: npt.NDArray[np.int16], size: tuple[int, int, int] = CROP) -> npt.NDArray[np.int16]:
+    """The middles of cubes (n, 51, 51, 51) as the network sees them, clipped: (n, *size)."""
     lines = [
         (CUBE - 1) / 2 + (np.arange(count) - (count - 1) / 2) * step
-        for count, step in zip(CROP, SPACING_MM, strict=True)
+        for count, step in zip(size, SPACING_MM, strict=True)
     ]
     grid = np.meshgrid(*lines, indexing="ij")
     crops = [
