@@ -60,6 +60,7 @@ MISTAKES = [
     ("score_submission", "--submission {tmp}/binary --out {tmp}/o " + SCORE, "binary: "),
     ("score_submission", "--submission {tmp}/folder --out {tmp}/o " + SCORE, "folder: "),
     ("predict", "{tmp}/folder --model {model} --out {tmp}/o.csv", "holds no DICOM CT series"),
+    ("predict", "{root}/subset0 --model {model} --out {tmp}/o.csv", "is a folder with 1 CTs, not one DICOM"),
     ("predict", "{tmp}/binary --model {model} --out {tmp}/o.csv", "is no CT in a known format"),
     ("predict", "{ct} --model {tmp}/other_weights.pt --out {tmp}/o.csv", "other weights"),
     ("predict", "{ct} --model {tmp}/nan.pt --out {tmp}/o.csv", "nan.pt: some of its weights are no finite"),

@@ -100,6 +100,13 @@ def map_ct(path: Path) -> Ct:
 
 
 def _read_dicom_ct(folder: Path) -> tuple[Ct, CtHeader]:
+    if others := [
+        each.name for each in sorted(folder.iterdir()) if each.name.lower().endswith(FILE_SUFFIXES)
+    ]:
+        text = (
+            f"is a folder with {len(others)} CTs, not one DICOM series; name one of them, such as {others[0]}"
+        )
+        raise bad_ct(folder, text)
     series = read_dicom(folder, voxels=True)
     _stop_for(list(header_problems(folder, series.header)))
     hu, notes = _as_int16(dicom_voxels(series))
