@@ -157,11 +157,10 @@ def scores(
     """Mean probability of the models for each crop (n,)."""
     total = np.zeros(len(crops))
     for trained in models:
-        network = trained.network(device).eval()
-        size = trained.recipe.crop_size or trained.crop_settings.crop
+        network = trained.network(device)
         with torch.inference_mode(), autocast(device, trained.recipe.precision):
             for start in range(0, len(crops), 64):
-                batch = to_input(torch.from_numpy(crops[start : start + 64]), size)
+                batch = to_input(torch.from_numpy(crops[start : start + 64]), trained.crop)
                 total[start : start + 64] += probabilities_of(network, batch.to(device), flips).cpu().numpy()
     return total / len(models)
 

@@ -13,8 +13,7 @@ from luna.phantom.vessels import THINNEST_MM, Tube, grow, paint
 def axes_of(shape: tuple[int, int, int], spacing: tuple[float, float, float], flipped: bool = False) -> Axes:
     z, y, x = ((np.arange(n) - (n - 1) / 2) * step for n, step in zip(shape, spacing, strict=True))
     x = -x if flipped else x
-    return Axes(*(line.astype(np.float32).reshape(form) for line, form in
-                  ((z, (-1, 1, 1)), (y, (1, -1, 1)), (x, (1, 1, -1)))))  # fmt: skip
+    return Axes.of(*(line.astype(np.float32) for line in (z, y, x)))
 
 
 CUBE = axes_of((40, 60, 60), (1.25, 0.7, 0.7))

@@ -96,7 +96,7 @@ def _check_outputs(job: ScanJob) -> None:
 
 
 def _same(path: Path, other: Path | None) -> bool:
-    return other is not None and path.absolute().resolve() == other.absolute().resolve()
+    return other is not None and path.resolve() == other.resolve()
 
 
 def propose(ct: Ct, most: int) -> FloatArray:

@@ -1,7 +1,6 @@
 """The phantom's candidate locations, as a detector would list them."""
 
 import numpy as np
-import numpy.typing as npt
 
 from luna.base.arrays import HuArray, IntArray
 from luna.imaging.blobs import find_blobs
@@ -24,7 +23,7 @@ def list_candidates(
     nodules: list[Nodule],
     mean: int,
     margin: tuple[int, int, int],
-) -> tuple[IntArray, npt.NDArray[np.int64]]:
+) -> tuple[IntArray, IntArray]:
     """Voxels (n, 3) irc and classes (n,) of blobs in the lungs: those in nodules, and `mean` others or so.
 
     1 where the distance to a nodule's centre is less than its radius, as in LUNA16.

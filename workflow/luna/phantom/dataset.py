@@ -19,7 +19,7 @@ from luna.imaging.metaimage import write_mhd
 from luna.phantom.body import draw_body
 from luna.phantom.candidates import list_candidates
 from luna.phantom.nodule_tissue import Lungs
-from luna.phantom.nodules import Nodule, draw_nodules, draw_small_findings
+from luna.phantom.nodules import Nodule, draw_nodules, draw_small_findings, nodule_places
 from luna.phantom.scanner import scan
 from luna.phantom.tissue import draw_tissue
 from luna.phantom.uids import phantom_series_uid
@@ -73,11 +73,12 @@ def draw_series(settings: PhantomSettings, seed: int, number: int) -> Series:
     tissue = draw_tissue(generator, body, axes)
     vessels = draw_vessels(generator, body, axes, tissue.hu, tissue.depth)
     lungs = Lungs(axes, tissue.hu, tissue.depth, vessels, body.scale)
-    nodules = draw_nodules(generator, lungs, generator.poisson(settings.nodules), margin)
-    excluded = draw_small_findings(generator, lungs, nodules, margin)
+    places = nodule_places(lungs, margin)
+    nodules = draw_nodules(generator, lungs, places, generator.poisson(settings.nodules))
+    excluded = draw_small_findings(generator, lungs, places, nodules)
     hu = scan(generator, tissue.hu, float(axes.spacing[2]))
-    places, classes = list_candidates(generator, hu, lungs, nodules, settings.candidates, margin)
-    return Series(hu, grid, nodules, excluded, places, classes)
+    candidates, classes = list_candidates(generator, hu, lungs, nodules, settings.candidates, margin)
+    return Series(hu, grid, nodules, excluded, candidates, classes)
 
 
 def write_series(

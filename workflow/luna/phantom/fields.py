@@ -23,6 +23,11 @@ class Axes(NamedTuple):
     y: Volume
     x: Volume
 
+    @classmethod
+    def of(cls, z: Volume, y: Volume, x: Volume) -> "Axes":
+        """Axes of places along each, (n,), (m,) and (k,) in mm."""
+        return cls(z[:, None, None], y[None, :, None], x[None, None, :])
+
     @property
     def shape(self) -> tuple[int, int, int]:
         """Index, row, column."""

@@ -34,10 +34,9 @@ class Nodule:
 
 
 def draw_nodules(
-    rng: np.random.Generator, lungs: Lungs, count: int, margin: tuple[int, int, int]
+    rng: np.random.Generator, lungs: Lungs, places: dict[str, IntArray], count: int
 ) -> list[Nodule]:
-    """Draw up to `count` nodules, none touching another, at least `margin` voxels from the CT's faces."""
-    places = _places(lungs, margin)
+    """Draw up to `count` nodules at some of the places, none touching another."""
     nodules: list[Nodule] = []
     for _attempt in range(_ATTEMPTS):
         if len(nodules) == count:
@@ -47,38 +46,38 @@ def draw_nodules(
         diameter = rng.lognormal(np.log(DIAMETER_MM), DIAMETER_SPREAD)
         diameter = float(np.clip(diameter, SMALLEST_MM, LARGEST_MM)) * lungs.scale
         center = _choose(rng, lungs, places[where], where, diameter / 2)
-        if center is not None:
-            _add(rng, lungs, Nodule(center, round(diameter, 6), kind), nodules)
+        if center is None:
+            continue
+        nodule = Nodule(center, round(diameter, 6), kind)
+        if _draw_apart(rng, lungs, nodule, nodules):
+            nodules.append(nodule)
     return nodules
 
 
 def draw_small_findings(
-    rng: np.random.Generator, lungs: Lungs, nodules: list[Nodule], margin: tuple[int, int, int]
+    rng: np.random.Generator, lungs: Lungs, places: dict[str, IntArray], nodules: list[Nodule]
 ) -> list[Nodule]:
     """Draw spots too small to be annotated as nodules; they count neither way. Few CTs have one."""
-    voxels = _places(lungs, margin)["free"]
+    voxels = places["free"]
     if not len(voxels) or rng.random() >= SMALL_FINDING_SHARE:
         return []
     center = voxels[rng.integers(len(voxels))] + rng.uniform(-0.5, 0.5, 3)
     spot = Nodule(center, round(rng.uniform(*SMALL_FINDING_MM) * lungs.scale, 6), "solid")
-    both = list(nodules)
-    _add(rng, lungs, spot, both)
-    return both[len(nodules) :]
+    return [spot] if _draw_apart(rng, lungs, spot, nodules) else []
 
 
-def _add(rng: np.random.Generator, lungs: Lungs, nodule: Nodule, others: list[Nodule]) -> None:
-    """Draw a nodule and list it, unless it would touch another or hardly be seen."""
+def _draw_apart(rng: np.random.Generator, lungs: Lungs, nodule: Nodule, others: list[Nodule]) -> bool:
+    """Draw a nodule; False, and nothing changed, where it would touch another or hardly be seen."""
     axes = lungs.axes
-    away = [np.linalg.norm((nodule.center_irc - other.center_irc) * axes.spacing) for other in others]
+    away = [distances_mm(nodule.center_irc[None], other, axes)[0] for other in others]
     reach = [(nodule.diameter_mm + other.diameter_mm) / 2 + _GAP_MM * lungs.scale for other in others]
     if any(a < r for a, r in zip(away, reach, strict=True)):
-        return
-    if draw(rng, lungs, axes.at(nodule.center_irc), nodule.diameter_mm / 2, nodule.kind):
-        others.append(nodule)
+        return False
+    return draw(rng, lungs, axes.at(nodule.center_irc), nodule.diameter_mm / 2, nodule.kind)
 
 
-def _places(lungs: Lungs, margin: tuple[int, int, int]) -> dict[str, IntArray]:
-    """Voxels (n, 3) for nodules of each kind of place."""
+def nodule_places(lungs: Lungs, margin: tuple[int, int, int]) -> dict[str, IntArray]:
+    """Voxels (n, 3) for nodules of each kind of place, at least `margin` voxels from the CT's faces."""
     inner = tuple(slice(m, n - m) for m, n in zip(margin, lungs.depth.shape, strict=True))
     depth, scale = lungs.depth[inner], lungs.scale
     kinds = {

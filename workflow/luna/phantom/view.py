@@ -43,8 +43,8 @@ def choose_view(rng: np.random.Generator, settings: PhantomSettings, body: Body)
     spacing = np.array([pixel, pixel, thickness]).round(6)
     direction = _FLIPPED if rng.random() < _FLIPPED_SHARE else np.eye(3)
     shape = np.array([slices, settings.size, settings.size])
-    corner = middle - (direction @ spacing)[::-1] * (shape - 1) / 2
     steps = (direction @ spacing)[::-1]
+    corner = middle - steps * (shape - 1) / 2
     z, y, x = (
         (first + step * np.arange(count)).astype(np.float32)
         for first, step, count in zip(corner, steps, shape, strict=True)
@@ -52,7 +52,7 @@ def choose_view(rng: np.random.Generator, settings: PhantomSettings, body: Body)
     # Scanners count from the table, not from the body's middle.
     shift = np.array([rng.normal(0, 20), rng.normal(0, 20), rng.uniform(-400, 200)])
     grid = Grid((corner[::-1] + shift).round(6), spacing, direction)
-    return Axes(z[:, None, None], y[None, :, None], x[None, None, :]), grid
+    return Axes.of(z, y, x), grid
 
 
 def margin_of(settings: PhantomSettings, axes: Axes) -> tuple[int, int, int]:
@@ -79,7 +79,7 @@ def _place_in_lungs(rng: np.random.Generator, body: Body, field_mm: FloatArray) 
         np.arange(middle - reach, middle + reach, _LATTICE_MM, dtype=np.float32)
         for middle, reach in zip(*body.cage, strict=True)
     ]
-    axes = Axes(lines[0][:, None, None], lines[1][None, :, None], lines[2][None, None, :])
+    axes = Axes.of(*lines)
     inside = lung_depth(body, axes)[0] > 0
     places = np.argwhere(inside)
     place = axes.at(places[rng.integers(len(places))])
