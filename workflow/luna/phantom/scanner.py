@@ -5,6 +5,8 @@ from scipy import ndimage
 
 from luna.base.arrays import HuArray, Volume
 
+BLUR_MM, BLUR_SLICES = (0.3, 0.85), (0.25, 0.6)
+"""Blur in the plane, and along z in slices: standard deviations of Gaussians; tuned on real CTs."""
 SHARPENED_SHARE, SMOOTHED_SHARE = 0.35, 0.5
 """Shares of the scans with a sharp kernel, and of those smoothed once more."""
 NOISE_HU, NOISE_SPREAD, LEAST_NOISE_HU, MOST_NOISE_HU = 14.0, 0.6, 3.0, 80.0
@@ -13,7 +15,7 @@ _LOWEST_HU, _HIGHEST_HU = -1024, 3071
 
 def scan(rng: np.random.Generator, hu: Volume, pixel_mm: float) -> HuArray:
     """Voxels as a scanner would give them, int16; `pixel_mm` is the distance of rows and columns."""
-    in_plane, along_z = rng.uniform(0.3, 0.85) / pixel_mm, rng.uniform(0.25, 0.6)
+    in_plane, along_z = rng.uniform(*BLUR_MM) / pixel_mm, rng.uniform(*BLUR_SLICES)
     image = _smooth(hu, (along_z, in_plane, in_plane))
     texture = rng.uniform(0.3, 0.9)
     if rng.random() < SHARPENED_SHARE:

@@ -21,6 +21,8 @@ HILAR_TREES, HILAR_RADIUS_MM = 9, (2.2, WIDEST_MM)
 AIRWAY_SHARE = 0.5
 """Share of the wide vessels that an airway accompanies."""
 AIRWAY_HU, AIRWAY_WALL_HU = -960.0, -80.0
+FORK_RADII = (5.0, 13.0)
+"""How far a branch grows before it divides, in radii."""
 _MOST_SEGMENTS = 220
 
 
@@ -138,7 +140,7 @@ def grow(
     branches = [(start, heading, radius)]
     while branches and len(pieces) < _MOST_SEGMENTS:
         place, direction, r = branches.pop()
-        length, until_fork = 0.0, r * rng.uniform(5, 13)
+        length, until_fork = 0.0, r * rng.uniform(*FORK_RADII)
         while True:
             step = min(max(2.2 * r, 5 * thinnest), 6.0)
             direction = direction + rng.normal(0, WANDER, 3)
