@@ -31,7 +31,7 @@ from luna.config.recipe import Recipe
 from luna.config.tree import read_config
 from luna.crops.cut import cut_block
 from luna.phantom.dataset import draw_series
-from rod import PROJECT, Samples, crops_of, measures, parsed, parser_of, read_rod, scores
+from rod import PROJECT, Samples, crops_of, measures, parsed, parser_of, read_rod, scores, spread
 
 CTS = 100
 SETTINGS = CropSettings(crop=(16, 24, 24))
@@ -129,11 +129,6 @@ def main() -> None:
         for name in ROWS:
             values = part[part["without"] == name]
             print(f"| {name} | {spread(values['AUC'])} | {spread(values['AP'])} |")
-
-
-def spread(values: "pd.Series[float]") -> str:
-    """Mean and range."""
-    return f"{values.mean():.3f} ({values.min():.3f} to {values.max():.3f})"
 
 
 if __name__ == "__main__":

@@ -219,3 +219,8 @@ def groups(labels: pd.DataFrame) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
     attached = (labels["touched"] > TOUCHED_SHARE).to_numpy()
     yield "touching wall or vessels", attached
     yield "free", ~attached
+
+
+def spread(values: "pd.Series[float]") -> str:
+    """Mean and range."""
+    return f"{values.mean():.3f} ({values.min():.3f} to {values.max():.3f})"
