@@ -4,18 +4,18 @@ HU of tissues are textbook values, varied as real CTs do.
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
-from luna.base.arrays import BoolArray, FloatArray, Volume
+from luna.base.arrays import BoolArray, Volume
 from luna.phantom.body import BELOW, MIDDLE, WALL, Body, lung_depth
-from luna.phantom.fields import Axes, depth_in_ellipsoid, ramp, smooth_field
+from luna.phantom.fields import Axes, ramp, smooth_field
+from luna.phantom.skeleton import draw_skeleton
+from luna.phantom.solid import Solid
 
 AIR_HU, FAT_HU, MUSCLE_HU = -1000.0, -100.0, 50.0
 CARTILAGE_HU, CARTILAGE_CORE_HU = 130, 90
 LIVER_HU, LIVER_WITH_CONTRAST_HU, GAS_HU, SKIN_HU = 55, 100, -950, 20
-DISC_HU, VERTEBRA_HU, VERTEBRA_CORTEX_HU, ARCH_HU, CANAL_HU = 80, 150, 420, 380, 25
 EMPHYSEMA_HU = -965
 THICKENED_SHARE, EMPHYSEMA_SHARE, HAZE_SHARE = 0.4, 0.15, 0.2
 """Shares of the patients with thickened pleura, emphysema and ground-glass areas; tuned on real CTs."""
@@ -34,8 +34,11 @@ RIB_BEHIND_MM = 1.5
 """Tissue between the lung and a rib."""
 MARROW_REACH = 0.62
 """Where in a rib's section the marrow ends, in radii."""
-VERTEBRA_MM, VERTEBRA_SIZE_MM, DISC_MM = 24, (15, 18), 5
-"""Height of a vertebra with its disc, semi-axes of its section (y, x), height of the disc."""
+SHOULDER_MM, SHOULDER_LEVEL_MM = 45, 30
+"""How far shoulders stand out, and the height above which they do."""
+TABLE_HU, TABLE_INSIDE_HU, TABLE_MM, TABLE_WIDTH_MM, TABLE_RADIUS_MM = -450, -930, (1.5, 24), 210, 500
+"""The scanner's table: its shell and its foam, thickness of the shell and of both, half its width, and the
+radius of its curve."""
 
 
 @dataclass(frozen=True)
@@ -47,24 +50,6 @@ class Tissue:
 
     hu: Volume
     depth: Volume
-
-
-class _Solid(NamedTuple):
-    """Voxels outside the lungs, each field float32 (n,).
-
-    z, y, x: place in mm. behind: mm behind the lungs' surface. coarse, fine: random fields that change
-    over about 13 and 5 mm.
-    """
-
-    z: Volume
-    y: Volume
-    x: Volume
-    behind: Volume
-    coarse: Volume
-    fine: Volume
-
-    def where(self, chosen: BoolArray) -> "_Solid":
-        return _Solid(*(values[chosen] for values in self))
 
 
 def draw_tissue(rng: np.random.Generator, body: Body, axes: Axes) -> Tissue:
@@ -82,13 +67,13 @@ def draw_tissue(rng: np.random.Generator, body: Body, axes: Axes) -> Tissue:
     outside = depth < edge
     coarse, fine = (smooth_field(rng, axes, length * scale) for length in (COARSE_MM, FINE_MM))
     z, y, x = (np.broadcast_to(axis, depth.shape)[outside] for axis in axes)
-    solid = _Solid(z, y, x, -depth[outside], coarse[outside], fine[outside])
+    solid = Solid(z, y, x, -depth[outside], coarse[outside], fine[outside])
     values = np.empty(solid.z.shape, dtype=np.float32)
     kinds = behind[outside]
     for kind, tissue in ((WALL, _wall), (MIDDLE, _mediastinum), (BELOW, _abdomen)):
         chosen = kinds == kind
         values[chosen] = tissue(body, solid.where(chosen))
-    _draw_spine(body, solid, values)
+    draw_skeleton(body, solid, values)
     _draw_outside(body, solid, values)
     hu[outside] = values + ramp(-solid.behind, edge) * (hu[outside] - values)
     return Tissue(hu, depth)
@@ -112,7 +97,7 @@ def _parenchyma(rng: np.random.Generator, body: Body, axes: Axes) -> Volume:
     return hu
 
 
-def _wall(body: Body, place: _Solid) -> Volume:
+def _wall(body: Body, place: Solid) -> Volume:
     """Chest wall: muscle between the ribs, then layers and islands of muscle and fat."""
     scale, behind = body.scale, place.behind
     fat = (place.coarse + (behind / scale - 16) / 14 > 0.5) & (behind > 9 * scale)
@@ -130,16 +115,16 @@ def _wall(body: Body, place: _Solid) -> Volume:
     return np.asarray(np.where(radius < MARROW_REACH, marrow, hu), dtype=np.float32)
 
 
-def _mediastinum(body: Body, place: _Solid) -> Volume:
+def _mediastinum(body: Body, place: Solid) -> Volume:
     """Soft tissue with fat, blood in heart and vessels."""
     hu = np.where(place.coarse > 0.35, np.float32(FAT_HU), np.float32(MUSCLE_HU - 10)) + 10 * place.fine
     for center, semi_axes in body.middle.blood:
-        inside = _depth_at(place, center, semi_axes)
+        inside = place.depth_in(center, semi_axes)
         hu = np.where(inside > 2 * body.scale, np.float32(body.blood_hu), hu)
     return np.asarray(hu, dtype=np.float32)
 
 
-def _abdomen(body: Body, place: _Solid) -> Volume:
+def _abdomen(body: Body, place: Solid) -> Volume:
     """Under the diaphragm: liver on the right; on the left spleen, fat and a stomach with gas."""
     organ = np.float32(LIVER_HU if body.blood_hu < 80 else LIVER_WITH_CONTRAST_HU)
     left = place.x > 10 * body.scale
@@ -148,38 +133,27 @@ def _abdomen(body: Body, place: _Solid) -> Volume:
     return np.asarray(np.where(gas, np.float32(GAS_HU), hu), dtype=np.float32)
 
 
-def _draw_spine(body: Body, place: _Solid, hu: Volume) -> None:
-    """Vertebral bodies with discs between them, canal and arch, in place."""
-    scale, (_, middle_y, middle_x) = body.scale, body.middle.spine.center
-    y, x = place.y - np.float32(middle_y), place.x - np.float32(middle_x)
-    near = np.flatnonzero((np.abs(x) < 25 * scale) & (y > -20 * scale) & (y < 50 * scale))
-    if not len(near):
-        return
-    y, x, fine, level = y[near], x[near], place.fine[near], np.mod(place.z[near], VERTEBRA_MM * scale)
-    spine = hu[near]
-    radius = np.hypot(y / (VERTEBRA_SIZE_MM[0] * scale), x / (VERTEBRA_SIZE_MM[1] * scale)) + 0.04 * fine
-    disc = level < DISC_MM * scale
-    trabecular = np.where(disc, DISC_HU, VERTEBRA_HU + 25 * fine)
-    np.copyto(
-        spine,
-        np.where(radius < 0.86, trabecular, np.where(disc, DISC_HU + 10, VERTEBRA_CORTEX_HU)),
-        where=radius < 1,
-    )
-    arch = np.hypot((y - 26 * scale) / (14 * scale), x / (17 * scale)) + 0.08 * fine
-    np.copyto(spine, ARCH_HU, where=(arch < 1) & (radius > 1.05) & (level > 6 * scale))
-    np.copyto(spine, CANAL_HU, where=np.hypot(y - 25 * scale, x) < 8 * scale)
-    hu[near] = spine
-
-
-def _draw_outside(body: Body, place: _Solid, hu: Volume) -> None:
-    """Fat under the skin, skin, and the air around the body, in place."""
+def _draw_outside(body: Body, place: Solid, hu: Volume) -> None:
+    """Fat under the skin, skin, and the air and the table around the body, in place."""
     center, semi_axes = body.cage
     trunk = np.array([np.inf, semi_axes[1] + body.wall, semi_axes[2] + body.wall])
-    inside = _depth_at(place, center, trunk)
+    inside = place.depth_in(center, trunk)
+    sideways = np.minimum(np.abs(place.x - np.float32(center[2])) / np.float32(trunk[2]), 1)
+    height = np.clip((place.z / body.scale - SHOULDER_LEVEL_MM) / 60, 0, 1)
+    inside += np.float32(SHOULDER_MM * body.scale) * height * sideways**2
     np.copyto(hu, FAT_HU + 6 * place.fine, where=inside < body.skin_fat)
     np.copyto(hu, SKIN_HU, where=inside < 1.8 * body.scale)
     np.copyto(hu, AIR_HU, where=inside < 0)
+    _draw_table(body, place, hu, inside < 0)
 
 
-def _depth_at(place: _Solid, center: FloatArray, semi_axes: FloatArray) -> Volume:
-    return depth_in_ellipsoid(Axes(place.z, place.y, place.x), center, semi_axes)
+def _draw_table(body: Body, place: Solid, hu: Volume, air: BoolArray) -> None:
+    """The table that the patient lies on, as far as there is air, in place."""
+    scale, (_, y, x) = body.scale, body.cage.center
+    back = y + body.cage.semi_axes[1] + body.wall
+    off = place.x - np.float32(x)
+    under = place.y - np.float32(back) + off**2 / np.float32(2 * TABLE_RADIUS_MM * scale)
+    shell, thickness = (size * scale for size in TABLE_MM)
+    table = air & (np.abs(off) < TABLE_WIDTH_MM * scale) & (under > 0) & (under < thickness)
+    np.copyto(hu, TABLE_INSIDE_HU, where=table)
+    np.copyto(hu, TABLE_HU, where=table & ((under < shell) | (under > thickness - shell)))

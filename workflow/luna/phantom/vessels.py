@@ -21,6 +21,10 @@ HILAR_TREES, HILAR_RADIUS_MM = 9, (2.2, WIDEST_MM)
 AIRWAY_SHARE = 0.5
 """Share of the wide vessels that an airway accompanies."""
 AIRWAY_HU, AIRWAY_WALL_HU = -960.0, -80.0
+TRACHEA_MM, BRONCHUS_MM, AIRWAY_WALL_MM = 8.5, 6.0, 1.5
+"""Radii of the windpipe and of the two main bronchi, thickness of their walls."""
+TRACHEA_TOP_MM, CARINA_MM = (160.0, 0.0, 0.0), (26.0, 12.0, -1.0)
+"""Where the windpipe begins, and where it divides (z, y, x)."""
 FORK_RADII = (5.0, 13.0)
 """How far a branch grows before it divides, in radii."""
 _MOST_SEGMENTS = 220
@@ -43,7 +47,19 @@ def draw_vessels(rng: np.random.Generator, body: Body, axes: Axes, hu: Volume, d
     for share, value in ((airway_wall, AIRWAY_WALL_HU), (lumen, AIRWAY_HU), (vessel, body.blood_hu)):
         share *= inside
         hu += share * (np.float32(value) - hu)
+    _draw_main_airways(body, axes, hu)
     return vessel
+
+
+def _draw_main_airways(body: Body, axes: Axes, hu: Volume) -> None:
+    """Windpipe and main bronchi, in place."""
+    scale, edge = body.scale, float(axes.spacing[2])
+    top, carina = (np.array(place) * scale for place in (TRACHEA_TOP_MM, CARINA_MM))
+    lumens = [Tube(top, carina, TRACHEA_MM * scale)]
+    lumens += [Tube(carina, hilum, BRONCHUS_MM * scale) for hilum in body.hila]
+    walls = [Tube(a, b, radius + AIRWAY_WALL_MM * scale) for a, b, radius in lumens]
+    for tubes, value in ((walls, AIRWAY_WALL_HU), (lumens, AIRWAY_HU)):
+        hu += paint(axes, tubes, edge) * (np.float32(value) - hu)
 
 
 def paint(axes: Axes, tubes: list[Tube], edge: float) -> Volume:
