@@ -26,6 +26,20 @@ EDGE_MM, SOFT_EDGE_MM = (0.6, 2.0), (1.2, 4.5)
 SPICULATED_SHARE, FED_SHARE, TAGGED_SHARE = 0.38, 0.55, 0.2
 """Shares of the nodules with spicules, with vessels of their own, and with a strand to the pleura."""
 LONGEST_TAG_MM = 25.0
+HIGHEST_BUMPS, FLAT_AREA_HU = 0.3, (0, 25)
+"""Largest mean height of bumps in radii; how far the HU of solid tissue vary."""
+FAINT_SHARE = (0.25, 0.6)
+"""How much of a voxel faint nodules fill."""
+CALCIUM_HU, CALCIUM_REACH = (150, 900), (0.4, 1.1)
+"""HU that calcium adds, and how far it reaches, in radii."""
+CAVITY_HU, CAVITY_REACH = (-950, -700), (0.35, 0.92)
+"""HU in a cavity, and how far it reaches, in radii."""
+CORE_REACH, CORE_SPREAD, CORE_EDGE_MM = (0.3, 0.7), 0.2, 1.2
+"""A part-solid nodule's core: its radius and how far it lies from the middle, in radii; its border."""
+SPICULES, SPICULE_MM, TAG_MM = (5, 26), (0.22, 0.65), (0.3, 0.8)
+"""Number of spicules (below the second), and radii of spicules and of tags."""
+FEEDERS, FEEDER_MM = (1, 4), (0.5, 1.6)
+"""Number of vessels of a nodule's own (below the second), and their radii."""
 LEAST_CONTRAST_HU = 50.0
 """Mean change inside a nodule below which it cannot be told from what was there."""
 _BUMP_WAVES, _WAVES_A_RADIUS = 6, 2.2
@@ -90,7 +104,7 @@ def _surface(rng: np.random.Generator, ball: _Ball, scale: float) -> tuple[Volum
     matrix = (matrix / abs(np.linalg.det(matrix)) ** (1 / 3)).astype(np.float32)
     stretched = [sum(o * c for o, c in zip(ball.offsets, row, strict=True)) for row in matrix]
     distance = np.sqrt(sum(s**2 for s in stretched) + np.float32(1e-6))
-    height = min(float(rng.gamma(2, BUMP_HEIGHT / 2)), 0.3)
+    height = min(float(rng.gamma(2, BUMP_HEIGHT / 2)), HIGHEST_BUMPS)
     bumps = np.zeros(distance.shape, dtype=np.float32)
     waves, phases = rng.normal(0, _WAVES_A_RADIUS, (_BUMP_WAVES, 3)), rng.uniform(0, 2 * np.pi, _BUMP_WAVES)
     sizes = rng.normal(0, height * np.sqrt(2 / _BUMP_WAVES), _BUMP_WAVES)
@@ -108,18 +122,18 @@ def _filled(
     solid_hu = rng.normal(SOLID_HU, SOLID_SPREAD_HU)
     if rng.random() < SPARSE_SHARE:
         solid_hu = rng.uniform(*SPARSE_HU)
-    solid = np.float32(solid_hu) + np.float32(rng.uniform(0, 25)) * ball.fine
+    solid = np.float32(solid_hu) + np.float32(rng.uniform(*FLAT_AREA_HU)) * ball.fine
     if kind in ("ground glass", "part-solid"):
         return _hazy(rng, kind, hu, ball, share, solid)
     if kind == "faint":
-        share = share * np.float32(rng.uniform(0.25, 0.6))
+        share = share * np.float32(rng.uniform(*FAINT_SHARE))
     if kind == "calcified":
-        reach = np.float32(rng.uniform(0.4, 1.1))
-        solid = solid + np.float32(rng.uniform(150, 900)) * ramp(reach - relative, 0.3)
+        reach = np.float32(rng.uniform(*CALCIUM_REACH))
+        solid = solid + np.float32(rng.uniform(*CALCIUM_HU)) * ramp(reach - relative, 0.3)
     filled = hu + share * np.maximum(solid - hu, 0)
     if kind == "cavity":
-        hole = ramp(np.float32(rng.uniform(0.35, 0.92)) - relative + np.float32(0.08) * ball.fine, 0.2)
-        filled = filled + hole * share * (np.float32(rng.uniform(-950, -700)) - filled)
+        hole = ramp(np.float32(rng.uniform(*CAVITY_REACH)) - relative + np.float32(0.08) * ball.fine, 0.2)
+        filled = filled + hole * share * (np.float32(rng.uniform(*CAVITY_HU)) - filled)
     return filled
 
 
@@ -130,9 +144,9 @@ def _hazy(
     haze = np.float32(rng.uniform(*HAZE_HU)) * (1 + np.float32(0.15) * ball.fine)
     filled = np.maximum(hu, np.minimum(hu + share * haze, 20))
     if kind == "part-solid":
-        away = ball.distance_from(rng.normal(0, 0.2, 3) * ball.radius)
-        size = ball.radius * rng.uniform(0.3, 0.7) + np.float32(0.12 * ball.radius) * ball.fine
-        filled = filled + ramp(size - away, 1.2) * np.maximum(solid - filled, 0)
+        away = ball.distance_from(rng.normal(0, CORE_SPREAD, 3) * ball.radius)
+        size = ball.radius * rng.uniform(*CORE_REACH) + np.float32(0.12 * ball.radius) * ball.fine
+        filled = filled + ramp(size - away, CORE_EDGE_MM) * np.maximum(solid - filled, 0)
     return filled
 
 
@@ -140,17 +154,17 @@ def _strands(rng: np.random.Generator, lungs: Lungs, center: FloatArray, radius:
     """Spicules, a strand to the pleura, and vessels that leave a nodule."""
     scale, strands = lungs.scale, []
     if rng.random() < SPICULATED_SHARE:
-        for _ in range(rng.integers(5, 26)):
+        for _ in range(rng.integers(*SPICULES)):
             length = rng.uniform(0.15 * radius + scale, 0.8 * radius + 5 * scale)
-            strands += _spike(center, _direction(rng), 0.7 * radius, length, rng.uniform(0.22, 0.65) * scale)
+            strands += _spike(center, _direction(rng), 0.7 * radius, length, rng.uniform(*SPICULE_MM) * scale)
     if rng.random() < TAGGED_SHARE:
         outward, away = _way_out(lungs, center)
         if 0 < away < LONGEST_TAG_MM * scale:
             length = max(away - 0.8 * radius, scale)
-            strands += _spike(center, outward, 0.8 * radius, length, rng.uniform(0.3, 0.8) * scale)
+            strands += _spike(center, outward, 0.8 * radius, length, rng.uniform(*TAG_MM) * scale)
     if rng.random() < FED_SHARE:
-        for _ in range(rng.integers(1, 4)):
-            width = min(rng.uniform(0.5, 1.6) * scale, 0.3 * radius + 0.2 * scale)
+        for _ in range(rng.integers(*FEEDERS)):
+            width = min(rng.uniform(*FEEDER_MM) * scale, 0.3 * radius + 0.2 * scale)
             strands += grow(rng, center, _direction(rng), width, 0.4 * scale, lungs.axes.corners)[:12]
     return strands
 

@@ -26,6 +26,12 @@ THICKENING_MM, THICKENING_LENGTH_MM = (1, 5), 14
 UNEVEN_LENGTHS_MM = ((5, 15), (1.8, 4))
 """The lung's tissue varies over lengths in these ranges."""
 HAZE_HU, HAZE_LENGTH_MM = (80, 450), (8, 25)
+HAZE_LEVEL, HAZE_EDGE = (0.4, 1.4), (0.3, 1)
+"""Haze begins where a random field exceeds the first, and is full by the second more."""
+EMPHYSEMA_LENGTH_MM, EMPHYSEMA_LEVEL = (3, 7), (0.6, 1.4)
+"""Size of the holes, and the value of a random field at which they begin."""
+UNEVEN_HU = 16.0
+"""Mean of a gamma distribution of shape 2."""
 DENSER_TO_THE_BACK = (0, 0.35)
 """HU a mm."""
 COARSE_MM, FINE_MM = 13, 5
@@ -84,16 +90,16 @@ def _parenchyma(rng: np.random.Generator, body: Body, axes: Axes) -> Volume:
     hu = np.full(axes.shape, body.lung_hu, dtype=np.float32)
     hu += np.float32(rng.uniform(*DENSER_TO_THE_BACK) / body.scale) * axes.y
     for shortest, longest in UNEVEN_LENGTHS_MM:
-        amount = rng.gamma(2, 8)
+        amount = rng.gamma(2, UNEVEN_HU / 2)
         hu += np.float32(amount) * smooth_field(rng, axes, rng.uniform(shortest, longest) * body.scale)
     if rng.random() < EMPHYSEMA_SHARE:
-        holes = smooth_field(rng, axes, rng.uniform(3, 7) * body.scale) - np.float32(rng.uniform(0.6, 1.4))
+        field = smooth_field(rng, axes, rng.uniform(*EMPHYSEMA_LENGTH_MM) * body.scale)
+        holes = field - np.float32(rng.uniform(*EMPHYSEMA_LEVEL))
         hu += np.clip(holes * 3, 0, 1) * (EMPHYSEMA_HU - hu)
     if rng.random() < HAZE_SHARE:
-        haze = smooth_field(rng, axes, rng.uniform(*HAZE_LENGTH_MM) * body.scale) - np.float32(
-            rng.uniform(0.4, 1.4)
-        )
-        hu += np.float32(rng.uniform(*HAZE_HU)) * np.clip(haze / np.float32(rng.uniform(0.3, 1)), 0, 1)
+        field = smooth_field(rng, axes, rng.uniform(*HAZE_LENGTH_MM) * body.scale)
+        haze = field - np.float32(rng.uniform(*HAZE_LEVEL))
+        hu += np.float32(rng.uniform(*HAZE_HU)) * np.clip(haze / np.float32(rng.uniform(*HAZE_EDGE)), 0, 1)
     return hu
 
 

@@ -16,6 +16,14 @@ ROOT_RADIUS_MM, ROOT_SPREAD, WIDEST_MM = 1.25, 0.6, 5.5
 THINNEST_MM = 0.32
 WANDER = 0.085
 """How much a vessel turns at each step, in radians along each axis."""
+DENSITY, HEADING_SPREAD, LEAD_MM = (0.6, 1.5), 0.35, (8, 30)
+"""Trees of a patient relative to the mean; how far trunks point away from the hilum; where they begin before
+the place that they pass."""
+HILUM_SPREAD_MM = 9
+AIRWAY_GAP, LUMEN_SHARE = (1.9, 2.4), (0.7, 0.85)
+"""Distance of an airway from its vessel, in the vessel's radii; share of its radius that is lumen."""
+BRANCH_SHARE, WIDEST_TURN, TURN_SHARE = (0.05, 0.5), np.radians(80), (0.5, 1.1)
+"""The smaller branch's share of the flow at a fork; how far one without flow turns, and factors of it."""
 HILAR_TREES, HILAR_RADIUS_MM = 9, (2.2, WIDEST_MM)
 """Large vessels that leave each hilum: their mean number, and the range of their radii."""
 AIRWAY_SHARE = 0.5
@@ -97,10 +105,10 @@ def _plan(
         vessels.extend(tree)
         if radius > 0.9 * scale and rng.random() < AIRWAY_SHARE:
             beside = np.cross(trunk, rng.normal(0, 1, 3))
-            beside *= radius * rng.uniform(1.9, 2.4) / np.linalg.norm(beside)
+            beside *= radius * rng.uniform(*AIRWAY_GAP) / np.linalg.norm(beside)
             airways.extend(Tube(a + beside, b + beside, r) for a, b, r in tree if r > 0.5 * radius)
     walls = [Tube(a, b, r * 1.02 + 0.3 * scale) for a, b, r in airways]
-    lumens = [Tube(a, b, r * rng.uniform(0.7, 0.85)) for a, b, r in airways]
+    lumens = [Tube(a, b, r * rng.uniform(*LUMEN_SHARE)) for a, b, r in airways]
     return vessels, walls, lumens
 
 
@@ -112,14 +120,14 @@ def _roots(
     if not len(lungs):
         return
     volume = len(lungs) * 32 * float(np.prod(axes.spacing)) / body.scale**3
-    for _ in range(rng.poisson(rng.uniform(0.6, 1.5) * volume / LUNG_PER_TREE_MM3)):
+    for _ in range(rng.poisson(rng.uniform(*DENSITY) * volume / LUNG_PER_TREE_MM3)):
         target = axes.at(lungs[rng.integers(len(lungs))])
         hilum = body.hila[np.linalg.norm(body.hila - target, axis=1).argmin()]
         away = float(np.linalg.norm(target - hilum)) / body.scale
         radius = rng.lognormal(np.log(ROOT_RADIUS_MM), ROOT_SPREAD) * np.clip(60 / (away + 20), 0.7, 1.8)
-        trunk = (target - hilum) / (away * body.scale + 1e-6) + rng.normal(0, 0.35, 3)
+        trunk = (target - hilum) / (away * body.scale + 1e-6) + rng.normal(0, HEADING_SPREAD, 3)
         trunk /= np.linalg.norm(trunk)
-        start = target - trunk * rng.uniform(8, 30) * body.scale
+        start = target - trunk * rng.uniform(*LEAD_MM) * body.scale
         yield start, trunk, float(np.clip(radius, 0.45, WIDEST_MM)) * body.scale
 
 
@@ -134,7 +142,7 @@ def _hilar_roots(
         for _ in range(rng.poisson(HILAR_TREES)):
             trunk = rng.normal(0, 1, 3) * [1, 0.8, 0.4]
             trunk[2] = np.sign(hilum[2]) * abs(trunk[2] + 0.6)
-            start = hilum + rng.normal(0, 9, 3) * body.scale
+            start = hilum + rng.normal(0, HILUM_SPREAD_MM, 3) * body.scale
             yield start, trunk / np.linalg.norm(trunk), rng.uniform(*HILAR_RADIUS_MM) * body.scale
 
 
@@ -167,13 +175,13 @@ def grow(
             if r < thinnest or (end < low).any() or (end > high).any() or len(pieces) >= _MOST_SEGMENTS:
                 break
             if length > until_fork:
-                part = rng.uniform(0.05, 0.5)
+                part = rng.uniform(*BRANCH_SHARE)
                 turn = rng.normal(0, 1, 3)
                 turn -= (turn @ direction) * direction
                 turn /= np.sqrt(turn @ turn) + 1e-9
                 for piece, side in ((1 - part, -1), (part, 1)):
                     child = r * piece ** (1 / 3)
-                    bend = np.radians(80) * (1 - piece) * rng.uniform(0.5, 1.1)
+                    bend = WIDEST_TURN * (1 - piece) * rng.uniform(*TURN_SHARE)
                     if child > thinnest:
                         branches.append((place, direction * np.cos(bend) + side * np.sin(bend) * turn, child))
                 break
