@@ -5,8 +5,11 @@ python benchmarks/transfer.py [MODEL ...] --data FOLDER --half report
 The samples are described in rod.py.
 """
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow"))
 
 import numpy as np
 import numpy.typing as npt
