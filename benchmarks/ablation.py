@@ -25,13 +25,14 @@ import torch
 import yaml
 
 from in_memory import Blocks, trained
+from luna.base.arrays import BoolArray
 from luna.config.cache import CropSettings
 from luna.config.phantom import PhantomSettings
 from luna.config.recipe import Recipe
 from luna.config.tree import read_config
 from luna.crops.cut import cut_block
 from luna.phantom.dataset import draw_series
-from rod import PROJECT, Samples, crops_of, measures, parsed, parser_of, read_rod, scores, spread
+from rod import PROJECT, crops_of, measures, parsed, parser_of, read_rod, scores, spread
 
 CTS = 100
 SETTINGS = CropSettings(crop=(16, 24, 24))
@@ -76,6 +77,7 @@ def draw(change: Change, seed: int) -> tuple[Blocks, npt.NDArray[np.int64]]:
     for name, value in change.constants.items():
         module, constant = name.split(".")
         place = importlib.import_module(f"luna.phantom.{module}")
+        # A constant that has another name by now must not pass for one that makes no difference.
         getattr(place, constant)
         setattr(place, constant, value)
     blocks, classes = [], []
@@ -87,8 +89,11 @@ def draw(change: Change, seed: int) -> tuple[Blocks, npt.NDArray[np.int64]]:
     return np.stack(blocks), np.concatenate(classes)
 
 
-def measured(name: str, seed: int, rod: list[tuple[Samples, Blocks]]) -> list[dict[str, Any]]:
-    """Rows of the table for one training: one a half of the patients."""
+def measured(name: str, seed: int, rod: list[tuple[BoolArray, Blocks]]) -> list[dict[str, Any]]:
+    """Rows of the table for one training: one a half of the patients.
+
+    rod: of nodules and of blobs, which of them are in the half for tuning (n,), and their crops.
+    """
     torch.set_num_threads(1)
     change = ROWS[name]
     blocks, classes = draw(change, seed)
@@ -102,8 +107,8 @@ def measured(name: str, seed: int, rod: list[tuple[Samples, Blocks]]) -> list[di
     rows = []
     for half, tuned in (("tune", True), ("report", False)):
         found = (
-            scores([model], crops[each.tuned == tuned], torch.device("cpu"), flips=False)
-            for each, crops in rod
+            scores([model], crops[for_tuning == tuned], torch.device("cpu"), flips=False)
+            for for_tuning, crops in rod
         )
         rows.append({"without": name, "seed": seed, "half": half} | measures(*found))
     print(rows, flush=True)
@@ -116,7 +121,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="CSV of all trainings")
     options = parsed(parser)
     rod = read_rod(options.data)
-    samples = [(each, crops_of(each.cubes)) for each in (rod.nodules, rod.blobs)]
+    samples = [(each.tuned, crops_of(each.cubes)) for each in (rod.nodules, rod.blobs)]
     # A process does one training: the constants that it changed end with it.
     with ProcessPoolExecutor(os.cpu_count(), max_tasks_per_child=1) as pool:
         jobs = product(range(options.seeds), ROWS)

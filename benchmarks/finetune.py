@@ -5,7 +5,7 @@ python benchmarks/finetune.py --data FOLDER
 The nodules and blobs are those of rod.py. For each seed the patients are dealt out anew: a third is for
 testing, and of the others' nodules some are taken for training. Others than nodules are, in training, blobs
 in the right lungs of the two CTs and blobs beside the training nodules; in testing, those in the left lungs
-and those beside the test patients' nodules. Takes 6 minutes on two cores.
+and those beside the test patients' nodules. Takes about ten minutes on two cores.
 """
 
 from itertools import product

@@ -43,10 +43,7 @@ class ArrayCrops:
 def trained(
     positives: Blocks, negatives: Blocks, settings: CropSettings, recipe: Recipe, seed: int
 ) -> ModelFile:
-    """The model after all epochs. The last one is kept: the two samples that validate choose nothing.
-
-    recipe: of a single epoch, so that there is nothing to choose.
-    """
+    """The model after the recipe's single epoch, so that the two samples that validate choose nothing."""
     assert recipe.epochs == 1
     blocks = np.concatenate([positives, negatives, positives[:1], negatives[:1]])
     classes = np.repeat([1, 0, 1, 0], [len(positives), len(negatives), 1, 1])
