@@ -11,6 +11,7 @@ from luna.config.split import SplitSettings
 from luna.model.build import build_model
 from luna.model.file import ModelFile
 from luna.model.key import TrainingKey
+from luna.scoring.calibration import Calibration
 
 KEY = TrainingKey(
     recipe="re", seed="5", code="c0de", data="da7a", weights="", device="cpu", arithmetic="fp32", torch="2"
@@ -23,7 +24,8 @@ def write_model(path: Path, crop: tuple[int, int, int], **network: Any) -> Path:
     settings = NetworkSettings(**({"channels": (2, 4)} | network))
     weights = build_model(settings, crop).state_dict()
     ModelFile(
-        weights=weights, crop=crop, clip=(-1000, 1000), threshold=0.25, epoch=3, run="mine", fold=0,
+        weights=weights, crop=crop, clip=(-1000, 1000), threshold=0.25, calibration=Calibration(0.5, -1),
+        epoch=3, run="mine", fold=0,
         recipe=Recipe(epochs=3, model=settings), split=SplitSettings(), seed=5, key=KEY,
     ).save(path)  # fmt: skip
     return path

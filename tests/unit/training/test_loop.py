@@ -30,6 +30,7 @@ from luna.data.folds import split_rows
 from luna.model.build import build_model
 from luna.model.file import ModelFile, load_tensors
 from luna.runtime.device import uses_bf16
+from luna.scoring.calibration import UNCHANGED
 from luna.scoring.metrics import NAMES
 from luna.training import loop
 from luna.training.checkpoints import Checkpoints
@@ -518,7 +519,7 @@ def test_an_epoch_without_the_metric_never_beats_one_with_it() -> None:
         (0.3, "f1"), (0.2, "f1"), (5.0, "loss/all"),
     ):  # fmt: skip
         state.epoch += 1
-        state.keep_if_best(value, metric, 0.5)
+        state.keep_if_best(value, metric, 0.5, UNCHANGED)
         best.append(state.best.epoch)
     assert best == [1, 1, 3, 3, 3, 6, 6, 6]
 

@@ -20,8 +20,9 @@ from luna.model.build import build_model
 from luna.model.key import TrainingKey
 from luna.model.layers import CLASS_NAMES
 from luna.runtime.device import place
+from luna.scoring.calibration import Calibration
 
-FORMAT = 3
+FORMAT = 4
 
 HEAD = "head_"
 """How the names of the last layer's weights begin, whose shape follows from the crop."""
@@ -40,14 +41,16 @@ class ModelFile:
     """A trained model.
 
     weights: of the best epoch. crop: voxels (index, row, column); clip: HU range of the input.
-    threshold: the probability above which a candidate is called a nodule. key: all that the
-    training depended on.
+    threshold: the probability above which a candidate is called a nodule. calibration: makes its
+    probabilities those that hold among the candidates of its validation set. key: all that the training
+    depended on.
     """
 
     weights: Weights
     crop: tuple[int, int, int]
     clip: tuple[int, int]
     threshold: float
+    calibration: Calibration
     epoch: int
     run: str
     fold: int
@@ -66,6 +69,7 @@ class ModelFile:
         """Write model.pt, atomically: tensors and plain values only, so that it loads safely."""
         content = {field.name: getattr(self, field.name) for field in fields(self)}
         content |= {name: content[name].model_dump(mode="json") for name in ("recipe", "split", "key")}
+        content["calibration"] = tuple(self.calibration)
         # Through a file object: given a path, torch writes the temporary name into the file.
         with atomic_path(path) as temporary, temporary.open("wb") as file:
             torch.save({"format": FORMAT, **content}, file)
@@ -86,9 +90,10 @@ class ModelFile:
             content["recipe"] = Recipe.model_validate(content["recipe"])
             content["split"] = SplitSettings.model_validate(content["split"])
             content["key"] = TrainingKey.model_validate(content["key"])
+            content["calibration"] = Calibration(*content["calibration"])
             trained = cls(**content)
             trained.crop_settings  # noqa: B018 - checks crop and clip
-            if not math.isfinite(trained.threshold):
+            if not all(map(math.isfinite, (trained.threshold, *trained.calibration))):
                 raise problem
         except (ValidationError, KeyError, TypeError) as error:
             raise problem from error

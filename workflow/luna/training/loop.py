@@ -18,6 +18,7 @@ from luna.model.inference import channels_last, predict
 from luna.runtime.cores import usable_threads
 from luna.runtime.device import autocast, device_kind, prepared_device
 from luna.runtime.team import join_team, leave_team, team_size
+from luna.scoring.calibration import fit_calibration
 from luna.scoring.metrics import best_threshold
 from luna.training.failures import check_losses, explain_lack_of_memory
 from luna.training.history import metrics_of
@@ -117,7 +118,8 @@ def validate(setup: Setup) -> None:
         metric = FALLBACK_METRIC
     value = row[metric]
     threshold = best_threshold(labels, predictions.probabilities)
-    state.keep_if_best(None if value is None else float(value), metric, threshold)
+    calibration = fit_calibration(labels, predictions.probabilities)
+    state.keep_if_best(None if value is None else float(value), metric, threshold, calibration)
 
 
 def worst_crops(dataset: LunaDataset, probabilities: FloatArray) -> dict[str, list[HuArray]]:

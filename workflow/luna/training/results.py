@@ -39,6 +39,7 @@ def write_results(job: TrainingJob, key: TrainingKey, state: TrainingState, samp
         crop=samples.crop_size,
         clip=samples.source.settings.clip,
         threshold=state.best.threshold,
+        calibration=state.best.calibration,
         epoch=state.best.epoch,
         run=job.run,
         fold=job.fold,

@@ -11,6 +11,7 @@ from torch.optim.swa_utils import AveragedModel
 from luna.base.arrays import FloatArray
 from luna.batches.epoch import Position
 from luna.model.file import Weights, copied
+from luna.scoring.calibration import UNCHANGED, Calibration
 from luna.scoring.metrics import is_better
 
 Row = dict[str, str | int | float | None]
@@ -23,12 +24,13 @@ FALLBACK_METRIC = "loss/all"
 
 @dataclass(frozen=True)
 class Best:
-    """The best epoch so far: its number, the metric that chose it and its value, and its threshold."""
+    """The best epoch so far, the metric that chose it and its value, its threshold and calibration."""
 
     epoch: int = 0
     metric: str = FALLBACK_METRIC
     value: float | None = None
     threshold: float = 0.5
+    calibration: Calibration = UNCHANGED
 
 
 def moving_average(decay: float) -> Callable[[Sequence[Tensor], Sequence[Tensor], Tensor | int], None]:
@@ -105,14 +107,16 @@ class TrainingState:
         self.samples_seen += len(losses)
         return probabilities, losses
 
-    def keep_if_best(self, value: float | None, metric: str, threshold: float) -> None:
+    def keep_if_best(
+        self, value: float | None, metric: str, threshold: float, calibration: Calibration
+    ) -> None:
         """Keep the weights of the epoch just finished if it is the best so far.
 
         An epoch with the recipe's metric beats all that have only FALLBACK_METRIC.
         """
         same = metric == self.best.metric or self.best.value is None
         if is_better(value, self.best.value, metric) if same else metric != FALLBACK_METRIC:
-            self.best = Best(self.epoch, metric, value, threshold)
+            self.best = Best(self.epoch, metric, value, threshold, calibration)
             self.best_weights = copied(self.judged.state_dict())
 
     def is_stalled(self, patience: int) -> bool:
@@ -135,7 +139,7 @@ class TrainingState:
             "samples_seen": self.samples_seen,
             "outcome": self.outcome,
             "history": self.history,
-            "best": asdict(self.best),
+            "best": asdict(self.best) | {"calibration": tuple(self.best.calibration)},
             "best_weights": self.best_weights,
         }
 
@@ -149,4 +153,5 @@ class TrainingState:
         self.epoch, self.step, self.samples_seen = state["epoch"], state["step"], state["samples_seen"]
         self.outcome = state["outcome"].to(self.outcome.device)
         self.history, self.best_weights = state["history"], state["best_weights"]
-        self.best = Best(**state["best"])
+        best = state["best"]
+        self.best = Best(**(best | {"calibration": Calibration(*best["calibration"])}))
