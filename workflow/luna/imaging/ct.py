@@ -1,5 +1,6 @@
 """Read and check CTs."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from luna.base.arrays import HuArray
 from luna.base.digests import file_checksum
 from luna.imaging.boxes import AIR_HU
 from luna.imaging.checks import header_problems, hu_problems
-from luna.imaging.dicom import DicomSeries, dicom_voxels, read_dicom
+from luna.imaging.dicom import DicomSeries, dicom_voxels, read_dicom, read_dicom_files
 from luna.imaging.folders import FILE_SUFFIXES, series_uid_of
 from luna.imaging.geometry import Grid
 from luna.imaging.header import CtHeader
@@ -108,11 +109,20 @@ def _read_dicom_ct(folder: Path) -> tuple[Ct, CtHeader]:
         )
         raise bad_ct(folder, text)
     series = read_dicom(folder, voxels=True)
-    _stop_for(list(header_problems(folder, series.header)))
+    return _checked_dicom(folder, series), series.header
+
+
+def read_ct_of_slices(where: Path, slices: Sequence[Path]) -> Ct:
+    """As read_ct, for the DICOM files of one series, wherever they lie; `where` is named in messages."""
+    return _checked_dicom(where, read_dicom_files(where, slices, voxels=True))
+
+
+def _checked_dicom(where: Path, series: DicomSeries) -> Ct:
+    _stop_for(list(header_problems(where, series.header)))
     hu, notes = _as_int16(dicom_voxels(series))
-    _stop_for(list(hu_problems(folder, hu)))
+    _stop_for(list(hu_problems(where, hu)))
     notes = [*series.notes, *notes]
-    return Ct(series.header.series_uid, hu, series.header.grid, _checksum_of(series), notes), series.header
+    return Ct(series.header.series_uid, hu, series.header.grid, _checksum_of(series), notes)
 
 
 def _checksum_of(series: DicomSeries) -> str:

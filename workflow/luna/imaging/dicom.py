@@ -1,54 +1,31 @@
 """A folder of DICOM files as one CT series: what is in it, whether it is whole, and its voxels."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import xxhash
 
-from luna.base.arrays import FloatArray
+from luna.imaging.dicom_files import (
+    DicomFile,
+    ct_series,
+    files_below,
+    is_plain_name,
+    odd_names,
+    read_files,
+)  # fmt: skip
+from luna.imaging.dicom_slice import BadSliceError, Slice, slice_of
 from luna.imaging.geometry import Grid
 from luna.imaging.header import CtHeader
 from luna.imaging.problem import BadCtError, Problem
 
-if TYPE_CHECKING:
-    from pydicom import Dataset
-
-_NO_SLICES = {
-    ".txt", ".xml", ".json", ".csv", ".tsv", ".pdf", ".md", ".html", ".htm", ".jpg", ".png", ".gif", ".zip",
-    ".log", ".yaml", ".yml", ".doc", ".docx", ".xlsx", ".ini", ".db", ".md5", ".sha256",
-}  # fmt: skip
-_NO_SLICE_NAMES = {"license", "licence", "readme", "version", "changelog", "checksums", "md5sums"}
-"""Names without a suffix that downloads have beside the slices."""
 _STEP_TOLERANCE = 0.01
 _IN_PLANE_TOLERANCE_MM = 0.1
 _INTERCEPT_TOLERANCE_HU = 200.0
-_IDENTITY = ("SOPClassUID", "SeriesInstanceUID", "Modality")
-"""What every object but a DICOMDIR has; a file that breaks off before them lacks them."""
-
-
-@dataclass(frozen=True)
-class Slice:
-    """A file with one slice of a CT.
-
-    position: centre of the first voxel, xyz in mm. axes: directions of a row and of a column, (2, 3).
-    pixel_mm: distance of rows and of columns. data: its DICOM attributes, with the voxels where they
-    were asked for.
-    """
-
-    path: Path
-    position: FloatArray
-    axes: FloatArray
-    pixel_mm: tuple[float, float]
-    size: tuple[int, int]
-    slope: float
-    intercept: float
-    data: "Dataset"
 
 
 @dataclass(frozen=True)
@@ -64,29 +41,29 @@ class DicomSeries:
     notes: list[str]
 
 
-def is_slice_file(path: Path) -> bool:
-    """Whether a file of a series' folder is taken for a DICOM file, by its name."""
-    name = path.name.lower()
-    return not (name.startswith(".") or name in _NO_SLICE_NAMES or path.suffix.lower() in _NO_SLICES)
-
-
-def is_plain_name(name: str) -> bool:
-    """Whether Snakemake can track a file of this name: UTF-8, without line feeds and braces."""
-    # Bytes that are not UTF-8 and line feeds are not printable. Snakemake takes what stands in braces for
-    # a wildcard.
-    return name.isprintable() and not ("{" in name and "}" in name)
-
-
 def read_dicom(folder: Path, voxels: bool) -> DicomSeries:
     """Read every file of a folder once. Raises BadCtError that lists all that is wrong.
 
     The folder must hold exactly one CT series of single slices: of one size and orientation, at equal
     steps along their normal. Localizers and objects that are no CT are left out, with a note.
     """
-    files, sums, problems = _read_files(folder, voxels)
-    series, notes = _ct_series(files)
+    names = list(odd_names(folder))
+    paths = [path for path in files_below(folder) if is_plain_name(str(path.relative_to(folder)))]
+    return read_dicom_files(folder, paths, voxels, names)
+
+
+def read_dicom_files(
+    where: Path, paths: Iterable[Path], voxels: bool, known: Sequence[Problem] = ()
+) -> DicomSeries:
+    """As read_dicom, for files named one by one.
+
+    where: the file or folder that messages name. known: problems found before.
+    """
+    files, sums, problems = read_files(paths, voxels)
+    problems = [*known, *problems]
+    series, notes = ct_series(files)
     if len(series) != 1 and not problems:
-        problems.append(_not_one(folder, series, notes))
+        problems.append(_not_one(where, series, notes))
     if problems:
         raise BadCtError(problems)
     (of_series,) = series.values()
@@ -119,81 +96,21 @@ def dicom_voxels(series: DicomSeries) -> npt.NDArray[Any]:
     return hu
 
 
-_File = tuple[Path, "Dataset"]
-
-
-def _read_files(folder: Path, voxels: bool) -> tuple[list[_File], list[str], list[Problem]]:
-    from pydicom import dcmread
-    from pydicom.errors import InvalidDicomError
-
-    files: list[_File] = []
-    sums: list[str] = []
-    problems: list[Problem] = []
-    for path in sorted(folder.rglob("*")):
-        if path.is_dir() or not is_slice_file(path):
-            continue
-        where = str(path).encode(errors="backslashreplace").decode()
-        if not is_plain_name(str(path.relative_to(folder))):
-            text = "has a name with braces, or that is not plain UTF-8: rename it"
-            problems.append(Problem("dicom-file", where, text))
-            continue
-        try:
-            if voxels:
-                content = path.read_bytes()
-                sums.append(xxhash.xxh3_128_hexdigest(content))
-                data = dcmread(BytesIO(content))
-            else:
-                data = dcmread(path, stop_before_pixels=True)
-        except OSError as error:
-            what = "is a link to nothing" if path.is_symlink() and not path.exists() else error.strerror
-            problems.append(Problem("dicom-file", where, f"{what}"))
-        except InvalidDicomError:
-            what = "is empty" if path.stat().st_size == 0 else "is not a DICOM file"
-            problems.append(Problem("dicom-file", where, what))
-        except Exception as error:
-            # Damaged bytes can make the reader raise anything.
-            problems.append(Problem("dicom-file", where, f"cannot be read ({error})"))
-        else:
-            lacking = [name for name in _IDENTITY if not data.get(name)]
-            if lacking and "DirectoryRecordSequence" not in data:
-                text = f"has no {', '.join(lacking)}; it may break off too early"
-                problems.append(Problem("dicom-file", where, text))
-            else:
-                files.append((path, data))
-    return files, sums, problems
-
-
-def _ct_series(files: Sequence[_File]) -> tuple[dict[str, list[_File]], list[str]]:
-    """The files of each CT series by its uid, without localizers; and notes on what was left out."""
-    series: dict[str, list[_File]] = {}
-    left_out: Counter[str] = Counter()
-    for path, data in files:
-        if "DirectoryRecordSequence" in data:
-            left_out["DICOMDIR"] += 1
-        elif data.Modality != "CT":
-            left_out[str(data.Modality)] += 1
-        elif "LOCALIZER" in data.get("ImageType", ()):
-            left_out["localizer"] += 1
-        else:
-            series.setdefault(str(data.SeriesInstanceUID), []).append((path, data))
-    return series, [f"left out: {count} files ({kind})" for kind, count in sorted(left_out.items())]
-
-
-def _not_one(folder: Path, series: dict[str, list[_File]], notes: list[str]) -> Problem:
+def _not_one(folder: Path, series: dict[str, list[DicomFile]], notes: list[str]) -> Problem:
     if not series:
         return Problem("header", str(folder), "; ".join(["the folder holds no DICOM CT series", *notes]))
     names = ", ".join(f"{uid} ({len(files)} slices)" for uid, files in series.items())
     return Problem("several-series", str(folder), f"holds {len(series)} CT series: {names}")
 
 
-def _slices(files: Sequence[_File], voxels: bool) -> tuple[list[Slice], list[Problem]]:
+def _slices(files: Sequence[DicomFile], voxels: bool) -> tuple[list[Slice], list[Problem]]:
     """The slices with their numbers, and what is wrong with some, one problem for all with the same."""
     slices: list[Slice] = []
     wrong: dict[tuple[str, str], list[Path]] = {}
     for path, data in files:
         try:
-            slices.append(_slice(path, data, voxels))
-        except _BadSliceError as error:
+            slices.append(slice_of(path, data, voxels))
+        except BadSliceError as error:
             wrong.setdefault((error.kind, error.text), []).append(path)
     problems = []
     for (kind, text), paths in wrong.items():
@@ -201,58 +118,6 @@ def _slices(files: Sequence[_File], voxels: bool) -> tuple[list[Slice], list[Pro
         names = "" if len(paths) == 1 else f"{len(paths)} slices, {_some([path.name for path in paths])}: "
         problems.append(Problem(kind, str(where), names + text))
     return slices, problems
-
-
-class _BadSliceError(Exception):
-    def __init__(self, kind: str, text: str) -> None:
-        super().__init__(text)
-        self.kind, self.text = kind, text
-
-
-def _slice(path: Path, data: "Dataset", voxels: bool) -> Slice:
-    """A slice's numbers. Raises _BadSliceError for what is missing, or is not what it must be."""
-    (frames,) = _numbers(data, "NumberOfFrames", 1, 1)
-    if frames > 1:
-        raise _BadSliceError("multi-frame", f"holds {frames:.0f} frames (enhanced multi-frame)")
-    if "TransferSyntaxUID" not in data.file_meta:
-        raise _BadSliceError("dicom-file", "has no TransferSyntaxUID")
-    if voxels and "PixelData" not in data:
-        raise _BadSliceError("dicom-file", "has no voxels; it may break off too early")
-    (rows,), (columns,) = _numbers(data, "Rows", 1), _numbers(data, "Columns", 1)
-    (slope,), (intercept,) = _numbers(data, "RescaleSlope", 1), _numbers(data, "RescaleIntercept", 1)
-    if slope == 0:
-        raise _BadSliceError("dicom-file", "its RescaleSlope is 0")
-    row_mm, column_mm = _numbers(data, "PixelSpacing", 2)
-    return Slice(
-        path,
-        np.array(_numbers(data, "ImagePositionPatient", 3)),
-        np.array(_numbers(data, "ImageOrientationPatient", 6)).reshape(2, 3),
-        (row_mm, column_mm),
-        (int(rows), int(columns)),
-        slope, intercept, data,
-    )  # fmt: skip
-
-
-def _numbers(data: "Dataset", name: str, count: int, default: float | None = None) -> list[float]:
-    """The finite numbers of an attribute."""
-    try:
-        value = data.get(name)
-        if value in (None, ""):
-            value = default
-        if value is None:
-            raise _BadSliceError("dicom-file", f"has no {name}")
-        values = [float(each) for each in np.ravel(np.asarray(value, dtype=object))]
-    except (TypeError, ValueError, OverflowError, AttributeError) as error:
-        raise _BadSliceError("dicom-file", f"its {name} is damaged ({error})") from error
-    except _BadSliceError:
-        raise
-    except Exception as error:
-        # The attribute is decoded only here: damaged bytes can make the reader raise anything.
-        raise _BadSliceError("dicom-file", f"its {name} cannot be read ({error})") from error
-    if len(values) != count or not np.isfinite(values).all():
-        shown = " ".join(f"{each:g}" for each in values)
-        raise _BadSliceError("dicom-file", f"its {name} is {shown}, not {count} finite numbers")
-    return values
 
 
 def _shape_problems(slices: Sequence[Slice]) -> Iterator[Problem]:

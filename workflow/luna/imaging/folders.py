@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from luna.imaging.dicom import is_plain_name, is_slice_file
+from luna.imaging.dicom_files import is_plain_name, is_slice_file
 from luna.imaging.metaimage import VOXEL_SUFFIXES
 from luna.imaging.problem import Problem
 

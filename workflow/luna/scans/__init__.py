@@ -1,0 +1,1 @@
+"""Scans of people's own: finding the scans, proposing places, and writing findings."""
