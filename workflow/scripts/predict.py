@@ -1,9 +1,13 @@
 #!/usr/bin/env python
-"""Score candidate places in one new scan. Research software, no medical device.
+"""List suspicious places in chest CTs, measure them, and write files that a viewer opens.
 
-SCAN is an .mhd, .mha, .nii, .nii.gz or .nrrd file, or the folder of a DICOM series. Without
---candidates a simple search for bright blobs in the lungs proposes places; it misses nodules. Without
---model the models that come with the project judge them; weights/README.md says how well.
+Research software, no medical device.
+
+SCAN is an .mhd, .mha, .nii, .nii.gz or .nrrd file, DICOM files, a folder of any of these with as many
+series and studies as there are, or a .zip of it. Each CT series is judged by itself and gets a folder of its
+own in --out; OUT/summary.csv has a row for each. Without --candidates, places are proposed; without --model,
+the models that come with the project judge them (weights/README.md says how well). A scan that is finished is
+not judged again.
 """
 
 import argparse
@@ -13,27 +17,41 @@ from pathlib import Path
 
 import find_luna  # noqa: F401
 
-from luna.cli.options import Parser, add_section, at_least, section_of
+from luna.base.code import code_digest
+from luna.base.digests import file_checksum
+from luna.base.errors import UserError
+from luna.cli.options import Parser, add_section, at_least, section_of, share
 from luna.cli.program import command_line_program
 from luna.config.machine import Machine
-from luna.deploy.scan import ScanJob, predict_scan
-from luna.model.shipped import shipped_models
+from luna.model.shipped import shipped_models, shipped_sieve
 from luna.runtime.cores import usable_threads
 from luna.runtime.device import prepared_device
+from luna.scans.batch import SUMMARY, Batch, Outcome, judge_scans
+from luna.scans.judge import Judge, load_judges, model_files
+from luna.scans.scan import Panel, Settings
 
 
 def parser() -> argparse.ArgumentParser:
+    usual = Settings()
     parser = Parser(__doc__)
-    parser.add_argument("scan", type=Path, metavar="SCAN")
+    parser.add_argument("scans", type=Path, nargs="+", metavar="SCAN")
+    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where results are written")
     parser.add_argument(
         "--model", type=Path, nargs="+", metavar="MODEL",
-        help="model.pt of a training, or several: their mean; default: the models in weights/",
+        help="model.pt of a training, several, or folders of them: the mean of their calibrated probabilities"
+        " counts. Default: the models in weights/",
     )  # fmt: skip
     parser.add_argument("--candidates", type=Path, help="a table: seriesuid, coordX, coordY, coordZ (mm)")
-    parser.add_argument("--out", type=Path, required=True, help="a LUNA16 submission, as CSV")
-    parser.add_argument("--page", type=Path, help="an HTML page with the most suspicious crops")
-    parser.add_argument("--proposals", type=at_least(1), default=200, help="at most, without --candidates")
-    parser.add_argument("--shown", type=at_least(0), default=30, help="crops on the page")
+    parser.add_argument(
+        "--proposals", type=at_least(1), default=usual.proposals, help="places to propose, at most"
+    )
+    parser.add_argument(
+        "--least", type=share, default=usual.least, help="places less probable than this are no findings"
+    )
+    parser.add_argument("--most", type=at_least(1), default=usual.most, help="findings a scan, at most")
+    parser.add_argument(
+        "--derived", action="store_true", help="judge DICOM series that were computed from others, too"
+    )
     add_section(parser, Machine, only=["device", "threads"])
     return parser
 
@@ -42,14 +60,27 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> None:
     options = parser().parse_args(argv)
     machine = section_of(options, Machine, only=["device", "threads"])
-    job = ScanJob(
-        scan=options.scan, model_files=options.model or shipped_models(), candidates=options.candidates,
-        out=options.out, page=options.page, proposals=options.proposals, shown=options.shown,
-    )  # fmt: skip
+    models = model_files(options.model or shipped_models())
+    sieve = shipped_sieve()
+    made_of = [code_digest(Path(__file__)), *map(file_checksum, [sieve, *models])]
+    settings = Settings(options.candidates, options.proposals, options.least, options.most)
+    batch = Batch(options.scans, options.out, settings, options.derived, made_of)
     with prepared_device(machine.device, usable_threads(machine.threads)) as device:
-        table = predict_scan(job, device)
+        outcomes = judge_scans(batch, Panel(load_judges(models, device), Judge.load(sieve, device)))
+    report(outcomes, options.out)
+
+
+def report(outcomes: Sequence[Outcome], out: Path) -> None:
+    """Say what became of each scan. Raises UserError that lists those that failed."""
     print("Research software, no medical device.", file=sys.stderr)
-    print(table.head(10).to_string(index=False))
+    for each in outcomes:
+        if each.status == "done":
+            print(f"{each.folder}: {each.findings} findings, {each.above_half} of them above 0.5")
+        if each.status == "skipped":
+            print(f"skipped: {each.where}: {each.reason}", file=sys.stderr)
+    failed = [f"{each.where}: {each.reason}" for each in outcomes if each.status == "failed"]
+    if failed:
+        raise UserError(f"{len(failed)} scans failed; {out / SUMMARY} lists all", failed)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import pytest
 from conftest import PROJECT
 from luna.config.phantom import PhantomSettings
 from luna.imaging.checks import hu_problems
-from luna.imaging.lungs import segment_lungs
+from luna.imaging.lungs import find_lungs
 from luna.phantom.dataset import draw_series, make_phantom
 
 
@@ -62,7 +62,7 @@ def test_part_of_a_chest_keeps_half_a_crop_free() -> None:
 
 def test_lungs_of_a_whole_chest_can_be_segmented() -> None:
     each = draw_series(PhantomSettings(view="chest", size=96, slices=48), 0, 1)
-    lungs = segment_lungs(each.hu)
+    lungs = find_lungs(each.hu, each.grid.spacing[::-1]).voxels(each.hu.shape)
     assert 0.05 < lungs.mean() < 0.5
     centers = np.array([nodule.center_irc.round() for nodule in each.nodules], dtype=int)
     assert lungs[tuple(centers.T)].mean() > 0.5

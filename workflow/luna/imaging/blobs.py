@@ -1,12 +1,14 @@
-"""Bright blobs in the lungs: places that might be nodules. Simple, and easy to fool."""
+"""Bright blobs in the lungs: places that might be nodules."""
 
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
+from scipy.spatial import cKDTree
 
 from luna.base.arrays import BoolArray, FloatArray, IntArray, Volume
+from luna.imaging.lungs import block_means
 
 BLOB_SIGMAS_MM = (1.2, 1.8, 2.7, 4.05, 6.1)
 """A ball of diameter d responds most at sigma = d / (2 sqrt(3)): these are 4 to 21 mm."""
@@ -38,9 +40,9 @@ def find_blobs(hu: npt.NDArray[np.generic], lungs: BoolArray, spacing: FloatArra
         return Blobs(np.zeros((0, 3), dtype=np.int64), np.zeros(0), np.zeros(0))
     reach = np.ceil(_MARGIN_MM / spacing).astype(int)
     box = tuple(slice(max(0, part.start - r), part.stop + r) for part, r in zip(found[0], reach, strict=True))
-    blocks = [max(1, int(_COARSEST_MM / step)) for step in spacing]
-    image = _block_means(np.clip(hu[box], *_CLIP_HU).astype(np.float32), blocks)
-    inside = _block_means(lungs[box].astype(np.float32), blocks) >= 0.5
+    blocks = tuple(max(1, int(_COARSEST_MM / step)) for step in spacing)
+    image = block_means(np.clip(hu[box], *_CLIP_HU).astype(np.float32), blocks)
+    inside = block_means(lungs[box].astype(np.float32), blocks) >= 0.5
     response, scale = _strongest(image, spacing * blocks)
     peaks = (response == ndimage.maximum_filter(response, 3)) & inside & (response > _LEAST_HU)
     places = np.argwhere(peaks)
@@ -52,19 +54,6 @@ def find_blobs(hu: npt.NDArray[np.generic], lungs: BoolArray, spacing: FloatArra
     offset = [part.start for part in box]
     centers = np.floor(places[kept] * blocks + (np.array(blocks) - 1) / 2 + 0.5).astype(np.int64) + offset
     return Blobs(np.minimum(centers, np.array(hu.shape) - 1), diameter[kept], strength[kept])
-
-
-def _block_means(volume: Volume, blocks: list[int]) -> Volume:
-    """Means over blocks of voxels; what is left over at the far faces belongs to the last block of air."""
-    for axis, size in enumerate(blocks):
-        count = volume.shape[axis]
-        short = -count % size
-        if short:
-            volume = np.concatenate([volume, volume.take([-1] * short, axis)], axis)
-        shape = list(volume.shape)
-        shape[axis : axis + 1] = [-1, size]
-        volume = volume.reshape(shape).mean(axis + 1) if size > 1 else volume
-    return np.asarray(volume, dtype=np.float32)
 
 
 def _strongest(image: Volume, spacing: FloatArray) -> tuple[Volume, npt.NDArray[np.int8]]:
@@ -89,9 +78,10 @@ def _gaussian(image: Volume, sigma: FloatArray) -> Volume:
 
 def _not_inside_another(points: FloatArray, diameter: FloatArray) -> IntArray:
     """Numbers of the points (n, 3) in mm that lie in no earlier one's ball."""
-    kept: list[int] = []
+    tree = cKDTree(points) if len(points) else None
+    inside = np.zeros(len(points), dtype=bool)
     for number, point in enumerate(points):
-        away = np.linalg.norm(points[kept] - point, axis=1)
-        if (away > diameter[kept] / 2).all():
-            kept.append(number)
-    return np.array(kept, dtype=np.int64)
+        if tree is not None and not inside[number]:
+            near = tree.query_ball_point(point, diameter[number] / 2)
+            inside[[other for other in near if other > number]] = True
+    return np.flatnonzero(~inside)

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 FEWEST_SLICES = 3
 """A series of fewer slices is a picture, not a volume."""
 _TAGS = [
-    "SOPClassUID", "SeriesInstanceUID", "Modality", "ImageType", "AcquisitionNumber", "NumberOfFrames",
-    "ImagePositionPatient", "ImageOrientationPatient", "DirectoryRecordSequence",
+    "SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "Modality", "ImageType", "AcquisitionNumber",
+    "NumberOfFrames",     "ImagePositionPatient", "ImageOrientationPatient", "DirectoryRecordSequence",
 ]  # fmt: skip
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 _KINDS = {"SR": "a report", "PR": "a presentation state", "SEG": "a segmentation"}
@@ -42,10 +42,16 @@ def find_series(files: Iterable[Path], derived: bool) -> tuple[list[FoundSeries]
     acquisitions in one series, at the same places, are two series.
     """
     series: dict[str, list[tuple[Path, Dataset]]] = {}
+    known: set[tuple[str, str]] = set()
     reasons: Counter[tuple[str, str]] = Counter()
     for path in files:
         data, reason = _header(path)
         reason = reason or _why_not(data, derived)
+        # Some programs give all slices one uid: the same slice is at the same place too.
+        identity = (str(data.get("SOPInstanceUID")), str(data.get("ImagePositionPatient")))
+        if not reason and identity in known:
+            reason = "a copy of a slice that is there already"
+        known.add(identity)
         if reason:
             reasons[str(path.parent), reason] += 1
         else:

@@ -1,31 +1,95 @@
-"""Find the lungs in a CT: simple, and easy to fool."""
+"""Find the lungs in a CT."""
 
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from luna.base.arrays import BoolArray
+from luna.base.arrays import BoolArray, FloatArray, Volume
 
-_AIR_HU = -500
-_SMALLEST_LUNG = 0.01
-"""Share of the CT's voxels below which an air region is not a lung."""
+AIR_HU = -500
+OUTSIDE_HU = -940
+"""Air at the border of a slice is lung if it is denser than this on average: that around a body is not."""
+COARSE_MM = 2.0
+"""Lungs are looked for in blocks of voxels up to this size."""
+CLOSED_MM = 15.0
+"""Radius over which the lungs are closed: what hangs on the wall up to about twice its size is in them."""
+WALL_MM = 2.5
+"""What of the wall is taken too, as nodules at the pleura reach into it."""
+_SMALLEST_SHARE = 0.1
+"""Air regions smaller than this share of the largest, such as the bowel's, are no lungs."""
+_CLIP_HU = (-1000, 400)
 
 
-def segment_lungs(hu: npt.NDArray[Any]) -> BoolArray:
-    """The large air regions inside the body, closed over their vessels slice by slice.
+class Lungs(NamedTuple):
+    """The lungs in blocks of voxels.
 
-    hu: (index, row, column) in Hounsfield units. All False where none are found.
+    mask: closed over vessels, nodules and the hilum, and a little of the wall, (index, row, column).
+    blocks: voxels of the CT in a block, by axis.
     """
-    air = hu < _AIR_HU
-    outside = np.zeros_like(air)
-    for index, layer in enumerate(air):
-        labels, _ = ndimage.label(layer)
-        border = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
-        outside[index] = np.isin(labels, border[border > 0])
-    labels, _ = ndimage.label(air & ~outside)
-    sizes = np.bincount(labels.ravel())[1:]
-    core = np.isin(labels, np.flatnonzero(sizes > _SMALLEST_LUNG * hu.size) + 1)
-    disk = ndimage.iterate_structure(ndimage.generate_binary_structure(2, 1), 6)
-    return np.stack([ndimage.binary_closing(np.pad(layer, 8), disk)[8:-8, 8:-8] for layer in core])
+
+    mask: BoolArray
+    blocks: tuple[int, int, int]
+
+    def voxels(self, shape: tuple[int, int, int]) -> BoolArray:
+        """The mask on the CT's own voxels, of this shape."""
+        full = self.mask
+        for axis, (count, size) in enumerate(zip(self.blocks, shape, strict=True)):
+            full = full.take(np.minimum(np.arange(size) // count, full.shape[axis] - 1), axis)
+        return full
+
+
+def find_lungs(hu: npt.NDArray[np.generic], spacing: FloatArray) -> Lungs:
+    """The large regions of lung inside the body; an empty mask where there are none.
+
+    hu: (index, row, column); spacing in the same order, in mm.
+    """
+    first, second, third = (max(1, int(COARSE_MM / step)) for step in spacing)
+    blocks = first, second, third
+    coarse = block_means(np.clip(hu, *_CLIP_HU), blocks)
+    regions, _ = ndimage.label(_air_in_body(coarse))
+    sizes = np.bincount(regions.ravel())
+    sizes[0] = 0
+    large = np.flatnonzero(sizes >= max(1, _SMALLEST_SHARE * sizes.max()))
+    return Lungs(_closed(np.isin(regions, large), spacing * blocks), blocks)
+
+
+def block_means(volume: npt.NDArray[np.generic], blocks: tuple[int, ...]) -> Volume:
+    """Means over blocks of voxels; at the far faces, the last voxels are repeated to fill a block."""
+    for axis, size in enumerate(blocks):
+        if short := -volume.shape[axis] % size:
+            volume = np.concatenate([volume, volume.take([-1] * short, axis)], axis)
+        shape = list(volume.shape)
+        shape[axis : axis + 1] = [-1, size]
+        if size > 1:
+            volume = volume.reshape(shape).mean(axis + 1, dtype=np.float32)
+    return np.asarray(volume, dtype=np.float32)
+
+
+def _air_in_body(coarse: Volume) -> BoolArray:
+    """Air that is not around the body, slice by slice: at its ends, a CT may cut through the windpipe."""
+    in_plane = np.zeros((3, 3, 3), dtype=bool)
+    in_plane[1] = ndimage.generate_binary_structure(2, 1)
+    regions, count = ndimage.label(coarse < AIR_HU, in_plane)
+    faces = [regions[:, 0], regions[:, -1], regions[:, :, 0], regions[:, :, -1]]
+    at_border = np.unique(np.concatenate([face.ravel() for face in faces]))
+    means = ndimage.mean(coarse, regions, at_border)
+    outside = np.zeros(count + 1, dtype=bool)
+    outside[at_border] = np.asarray(means) < OUTSIDE_HU
+    outside[0] = True
+    return ~outside[regions]
+
+
+def _closed(lungs: BoolArray, spacing: FloatArray) -> BoolArray:
+    """The lungs closed with a ball of CLOSED_MM and grown by WALL_MM, by distances in mm."""
+    reach = np.ceil((CLOSED_MM + WALL_MM) / spacing).astype(int)
+    padded = np.pad(lungs, [(each, each) for each in reach])
+    if not (found := ndimage.find_objects(padded.astype(np.uint8))):
+        return lungs
+    box = tuple(
+        slice(part.start - each, part.stop + each) for part, each in zip(found[0], reach, strict=True)
+    )
+    grown = ndimage.distance_transform_edt(~padded[box], sampling=spacing) <= CLOSED_MM
+    padded[box] = ndimage.distance_transform_edt(grown, sampling=spacing) > CLOSED_MM - WALL_MM
+    return padded[tuple(slice(each, -each) for each in reach)]

@@ -10,7 +10,7 @@ _LOOK = f"the folder {FOLDER.name} of the project holds no models; fetch it agai
 
 def shipped_models() -> list[Path]:
     """All of them; their mean is what `predict` uses. Raises UserError where the folder is empty."""
-    models = sorted(FOLDER.glob("*.pt"))
+    models = sorted(FOLDER.glob("fold*.pt"))
     if not models:
         raise UserError(_LOOK)
     return models
@@ -20,3 +20,11 @@ def shipped_model(fold: int) -> Path:
     """The one that a fold's training starts from with `init_weights: shipped`."""
     models = shipped_models()
     return models[fold % len(models)]
+
+
+def shipped_sieve() -> Path:
+    """The small model that sifts proposals. Raises UserError where it is missing."""
+    path = FOLDER / "sieve.pt"
+    if not path.exists():
+        raise UserError(_LOOK)
+    return path

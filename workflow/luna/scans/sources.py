@@ -46,18 +46,22 @@ class Scan:
 class _Found:
     """What lies in some paths: image files, possible DICOM files, and what is neither."""
 
+    out: Path
     images: list[Path] = field(default_factory=list)
     slices: list[Path] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
 
-def find_scans(paths: Sequence[Path], unpacked: Path, derived: bool) -> tuple[list[Scan], list[LeftOut]]:
+def find_scans(
+    paths: Sequence[Path], unpacked: Path, derived: bool, out: Path
+) -> tuple[list[Scan], list[LeftOut]]:
     """The scans in some files, folders and .zip archives, and what else is there.
 
     unpacked: a folder for what archives hold. derived: whether to take DICOM series that were computed from
-    others. Raises UserError that lists every path that does not exist, is no scan or cannot be unpacked.
+    others. out: what lies in it is left out, as earlier results are. Raises UserError that lists every path
+    that does not exist, is no scan or cannot be unpacked.
     """
-    found = _Found()
+    found = _Found(out.resolve())
     for number, path in enumerate(paths):
         _look_into(path, unpacked / str(number), found)
     if found.problems:
@@ -72,8 +76,10 @@ def find_scans(paths: Sequence[Path], unpacked: Path, derived: bool) -> tuple[li
 def _look_into(path: Path, unpacked: Path, found: _Found) -> None:
     """Add what a file, folder or archive holds."""
     if path.is_dir():
+        in_out = path.resolve().is_relative_to(found.out)
         for each in sorted(path.rglob("*")):
-            if not each.is_dir() and not _is_hidden(each, path):
+            written = not in_out and each.resolve().is_relative_to(found.out)
+            if not (each.is_dir() or written or _is_hidden(each, path)):
                 _look_at(each, unpacked, found)
     elif not path.exists():
         found.problems.append(f"{path}: no such file or folder")

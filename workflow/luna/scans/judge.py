@@ -1,0 +1,81 @@
+"""How likely places in a CT are nodules, by one model or several."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+
+from luna.base.arrays import FloatArray, IntArray
+from luna.base.errors import UserError
+from luna.batches.dataset import LunaDataset
+from luna.batches.loaders import make_loader
+from luna.crops.sources import CtCrops
+from luna.data.tables import IRC, XYZ
+from luna.imaging.ct import Ct
+from luna.imaging.geometry import irc_to_xyz
+from luna.model.file import ModelFile
+from luna.model.inference import predict
+
+_READERS = 2
+
+
+@dataclass(frozen=True)
+class Judge:
+    """A trained model with its network on a device."""
+
+    model: ModelFile
+    network: nn.Module
+    device: torch.device
+
+    @classmethod
+    def load(cls, path: Path, device: torch.device) -> "Judge":
+        """From a model.pt. Raises UserError where it is missing, damaged or of another version."""
+        model = ModelFile.load(path)
+        return cls(model, model.network(device), device)
+
+    def probabilities(self, ct: Ct, centers_irc: IntArray) -> FloatArray:
+        """Calibrated probability of a nodule at each of the voxels (n, 3), float64 (n,)."""
+        if not len(centers_irc):
+            return np.zeros(0)
+        table = pd.DataFrame(irc_to_xyz(centers_irc, ct.grid), columns=XYZ)
+        table = table.assign(seriesuid=ct.series_uid, **dict(zip(IRC, centers_irc.T, strict=True)))
+        dataset = LunaDataset(
+            table.assign(**{"class": 0}), CtCrops(ct, centers_irc, self.model.crop_settings)
+        )
+        loader = make_loader(dataset, self.device, "threads", _READERS)
+        found = predict(self.network, loader, self.device, self.model.recipe.precision)
+        return self.model.calibration.of(found.probabilities)
+
+
+def model_files(paths: Sequence[Path]) -> list[Path]:
+    """Models named one by one, and of a folder every model.pt or, where it has none, every .pt below it.
+
+    Raises UserError for a path that does not exist and for a folder without models.
+    """
+    files, problems = list[Path](), []
+    for path in paths:
+        found = sorted(path.rglob("model.pt")) or sorted(path.glob("*.pt")) if path.is_dir() else [path]
+        if not found:
+            problems.append(f"{path}: a folder without models (.pt)")
+        problems += [f"{file}: no such file" for file in found if not file.is_file()]
+        files += found
+    if problems:
+        raise UserError("not all models can be used", problems)
+    return files
+
+
+def load_judges(files: Sequence[Path], device: torch.device) -> list[Judge]:
+    """Models on a device. Raises UserError that lists every file that cannot be used."""
+    judges, problems = [], []
+    for file in files:
+        try:
+            judges.append(Judge.load(file, device))
+        except UserError as error:
+            problems.append(str(error))
+    if problems:
+        raise UserError("not all models can be used", problems)
+    return judges

@@ -1,0 +1,112 @@
+"""A page to look at a scan's findings: where they lie, and slices to scroll through. It opens offline."""
+
+import base64
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from scipy import ndimage
+
+from luna.base.arrays import FloatArray, Volume
+from luna.imaging.ct import Ct
+from luna.imaging.geometry import irc_to_xyz, xyz_to_continuous_irc
+from luna.imaging.lungs import block_means
+from luna.imaging.planes import LUNG_WINDOW_HU, in_window
+from luna.pages.png import png
+from luna.pages.render import render
+from luna.scans.findings import Finding
+
+CUBE = 64
+"""Voxels of 1 mm along each axis of what is shown around a finding."""
+_TILES = 8
+"""Slices of the cube side by side in its picture."""
+_JPEG_QUALITY = 88
+_OVERVIEW_MM = 2.0
+"""Pixels of the overview."""
+_OUTSIDE_HU = -1000.0
+
+
+def findings_page(ct: Ct, findings: Sequence[Finding], facts: dict[str, Any]) -> str:
+    """The page's HTML. facts: what the template says of scan and models."""
+    overview = _Overview(ct)
+    shown = [
+        {
+            "finding": each,
+            "cube": _picture(_cube(ct, np.array([each.x, each.y, each.z]))),
+            "front": overview.front_place(each),
+            "side": overview.side_place(each),
+        }
+        for each in findings
+    ]
+    values = facts | {
+        "shown": shown, "front": overview.front, "side": overview.side, "window": LUNG_WINDOW_HU,
+        "cube": CUBE, "tiles": _TILES, "series_uid": ct.series_uid, "shape": ct.hu.shape,
+        "spacing": ct.grid.spacing.tolist(),
+    }  # fmt: skip
+    return render("scan.html.j2", values)
+
+
+def _cube(ct: Ct, center: FloatArray) -> npt.NDArray[np.uint8]:
+    """Grey values around a point in mm, with axes z from the head down, y backwards and x to the left."""
+    steps = np.arange(CUBE) - CUBE // 2
+    return in_window(_sampled(ct.hu, ct, [center[2] - steps, center[1] + steps, center[0] + steps]))
+
+
+def _sampled(volume: npt.NDArray[Any], ct: Ct, lines: Sequence[FloatArray], blocks: Any = (1, 1, 1)) -> Any:
+    """The volume (of blocks of voxels) at all points of three lines of z, y and x in mm, trilinear."""
+    z, y, x = np.meshgrid(*lines, indexing="ij")
+    irc = xyz_to_continuous_irc(np.stack([x, y, z], axis=-1).reshape(-1, 3), ct.grid)
+    places = ((irc + 0.5) / np.array(blocks) - 0.5).T
+    found = ndimage.map_coordinates(volume, places, np.float32, order=1, cval=_OUTSIDE_HU)
+    return found.reshape(z.shape)
+
+
+def _picture(cube: npt.NDArray[np.uint8]) -> str:
+    """The cube's slices as tiles of one JPEG, as a data URI."""
+    rows = cube.reshape(-1, _TILES, CUBE, CUBE).transpose(0, 2, 1, 3)
+    buffer = io.BytesIO()
+    Image.fromarray(rows.reshape(-1, _TILES * CUBE)).save(buffer, "JPEG", quality=_JPEG_QUALITY)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+class _Overview:
+    """The whole scan from the front and from the patient's left, and where findings lie in these pictures.
+
+    Places are shares of a picture's width and height.
+    """
+
+    def __init__(self, ct: Ct) -> None:
+        blocks = tuple(max(1, int(_OVERVIEW_MM / step)) for step in ct.grid.spacing[::-1])
+        coarse = block_means(np.clip(ct.hu, *LUNG_WINDOW_HU), blocks)
+        last = np.array(ct.hu.shape) - 1
+        corners = np.array(np.meshgrid(*[(0, size) for size in last])).reshape(3, -1).T
+        xyz = irc_to_xyz(corners, ct.grid)
+        self._low, self._high = xyz.min(axis=0), xyz.max(axis=0)
+        x, y, z = (
+            np.arange(low, high + _OVERVIEW_MM, _OVERVIEW_MM)
+            for low, high in zip(self._low, self._high, strict=True)
+        )
+        volume = _sampled(coarse, ct, [z[::-1], y, x], blocks)
+        self.front, self.side = _projection(volume, 1), _projection(volume, 2)
+
+    def front_place(self, finding: Finding) -> tuple[float, float]:
+        """Across, from the patient's right, and down from the head."""
+        return self._share(finding.x, 0), 1 - self._share(finding.z, 2)
+
+    def side_place(self, finding: Finding) -> tuple[float, float]:
+        """Across, from the front, and down from the head."""
+        return self._share(finding.y, 1), 1 - self._share(finding.z, 2)
+
+    def _share(self, mm: float, axis: int) -> float:
+        return float((mm - self._low[axis]) / max(self._high[axis] - self._low[axis], 1e-6))
+
+
+def _projection(volume: Volume, axis: int) -> dict[str, Any]:
+    """A picture like a radiograph, with its size in pixels."""
+    seen = volume.mean(axis=axis)
+    low, high = np.percentile(seen, [1, 99.5])
+    grey = np.clip((seen - low) / max(high - low, 1.0) * 255, 0, 255).astype(np.uint8)
+    return {"image": png(grey, scale=1), "width": grey.shape[1], "height": grey.shape[0]}

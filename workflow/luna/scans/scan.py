@@ -1,0 +1,140 @@
+"""From one scan to its findings."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from luna.base.arrays import FloatArray
+from luna.base.errors import UserError
+from luna.base.files import write_text
+from luna.data.tables import XYZ, lines_text, read_table
+from luna.imaging.ct import Ct
+from luna.imaging.dicom import read_dicom_files
+from luna.imaging.geometry import xyz_to_irc
+from luna.imaging.lungs import Lungs, find_lungs
+from luna.scans.findings import Finding, measure
+from luna.scans.judge import Judge
+from luna.scans.outputs import (
+    PAGE,
+    ScanFindings,
+    submission,
+    write_images,
+    write_tables,
+)
+from luna.scans.page import findings_page
+from luna.scans.propose import Proposals, judge, propose
+from luna.scans.sources import Scan
+from luna.scans.steps import Steps
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How scans are judged.
+
+    candidates: a table with seriesuid and coordX, coordY, coordZ in mm; None proposes up to `proposals`
+    places a scan. least: places less probable are no findings. most: findings a scan.
+    """
+
+    candidates: Path | None = None
+    proposals: int = 200
+    least: float = 0.1
+    most: int = 30
+
+
+@dataclass(frozen=True)
+class Panel:
+    """The models: those that judge, and the small one that sifts what a search proposes."""
+
+    judges: list[Judge]
+    sieve: Judge
+
+    @property
+    def names(self) -> list[str]:
+        """Run, fold and epoch of those that judge."""
+        models = [each.model for each in self.judges]
+        return [f"run {each.run}, fold {each.fold}, epoch {each.epoch}" for each in models]
+
+
+def judge_scan(scan: Scan, settings: Settings, panel: Panel, folder: Path, steps: Steps) -> ScanFindings:
+    """Write all files of a scan's findings to its folder. Raises UserError where that cannot be done."""
+    with steps("reading the scan"):
+        ct = scan.read()
+    with steps("finding the lungs"):
+        lungs = find_lungs(ct.hu, ct.grid.spacing[::-1])
+    with steps("judging places"):
+        places, points = _judged(ct, lungs, settings, panel)
+    with steps("measuring findings"):
+        findings, labels = measure(ct, lungs, places, settings.least, settings.most)
+    slices = read_dicom_files(scan.where, scan.slices, voxels=False).slices if scan.slices else []
+    findings = [_with_slice(each, slices[each.index].data) if slices else each for each in findings]
+    with steps("writing images"):
+        notes = [*ct.notes, *write_images(folder, ct, slices, labels, findings)]
+    result = ScanFindings(
+        scan=scan.name, series_uid=ct.series_uid, shape=ct.hu.shape, spacing_mm=ct.grid.spacing.tolist(),
+        models=panel.names, places=len(points), least_probability=settings.least, notes=notes,
+        findings=findings,
+    )  # fmt: skip
+    with steps("writing tables and page"):
+        write_tables(folder, result, points)
+        write_text(folder / PAGE, findings_page(ct, findings, _facts(result, settings)))
+    return result
+
+
+def _judged(ct: Ct, lungs: Lungs, settings: Settings, panel: Panel) -> tuple[Proposals, pd.DataFrame]:
+    """The places of a scan, the most suspicious first, and the same as a LUNA16 submission."""
+    if settings.candidates is None:
+        inside = lungs.voxels(ct.hu.shape)
+        found = propose(ct, inside, panel.sieve, panel.judges, settings.proposals)
+        return found, submission(ct, found)
+    points = read_points(settings.candidates, ct)
+    given = judge(ct, xyz_to_irc(points, ct.grid), panel.judges)
+    order = given.order()
+    found = given.rows(order)
+    return found, submission(ct, found).assign(**dict(zip(XYZ, points[order].T, strict=True)))
+
+
+def read_points(path: Path, ct: Ct) -> FloatArray:
+    """A table's points in a CT, (n, 3) xyz in mm as they stand there; rows of other series are left out.
+
+    Raises UserError where it has none for this CT, or one outside of it.
+    """
+    table, found = read_table(path, ["seriesuid", *XYZ])
+    problems = [problem.sentence for problem in found]
+    table = table[table["seriesuid"] == ct.series_uid]
+    if not len(table) and not problems:
+        problems = [f"{path}: has no row whose seriesuid is {ct.series_uid}"]
+    points = table[XYZ].to_numpy(dtype=float)
+    centers = xyz_to_irc(points.clip(-1e9, 1e9), ct.grid)
+    outside = ((centers < 0) | (centers >= ct.hu.shape)).any(axis=1)
+    if outside.any():
+        lines = lines_text(table.index[outside])
+        problems.append(f"{path}: points outside the scan: {outside.sum()} ({lines})")
+    if problems:
+        raise UserError("the candidates cannot be used", problems)
+    return points
+
+
+def _with_slice(finding: Finding, data: "Dataset") -> Finding:
+    """The finding with the uid of its DICOM slice, and the number that viewers show for it."""
+    number = str(data.get("InstanceNumber") or "")
+    known = {"slice_number": int(number)} if number.lstrip("-").isdecimal() else {}
+    return finding.model_copy(update={"sop_instance_uid": str(data.SOPInstanceUID), **known})
+
+
+def _facts(result: ScanFindings, settings: Settings) -> dict[str, Any]:
+    """What the page says of the scan and the models."""
+    origin = (
+        "proposed by the project's own search"
+        if settings.candidates is None
+        else (f"read from {settings.candidates.name}")
+    )
+    above = sum(each.probability >= 0.5 for each in result.findings)
+    return {
+        "name": result.scan, "notes": result.notes, "judged": result.places, "origin": origin,
+        "models": result.models, "least": result.least_probability, "above_half": above,
+    }  # fmt: skip
