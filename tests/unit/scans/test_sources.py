@@ -1,0 +1,141 @@
+"""Whatever a user names: every CT series in it is found, and what is left out is named with a reason."""
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from pydicom.dataset import Dataset
+from pydicom.uid import generate_uid
+
+from luna.base.errors import UserError
+from luna.scans.sources import Scan, find_scans
+
+from .series import grid, slices_of, write
+
+HU = np.random.default_rng(0).integers(-900, 100, (8, 16, 16)).astype(np.int16)
+
+
+def found(*paths: Path, derived: bool = False) -> tuple[list[Scan], str]:
+    """The scans, and the reasons of all that is left out."""
+    work = paths[0].parent
+    scans, left_out = find_scans(paths, work / "unpacked", derived, work / "out")
+    return scans, "\n".join(f"{where}: {reason}" for where, reason in left_out)
+
+
+def changed(slices: list[Dataset], **attributes: object) -> list[Dataset]:
+    for data in slices:
+        for name, value in attributes.items():
+            setattr(data, name, value)
+    return slices
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    """Two reconstructions of a chest in one folder, without suffix; and other objects beside them."""
+    folder = tmp_path / "study"
+    mixed = slices_of(HU, grid(), "1.2.3") + slices_of(HU[:6], grid(), "1.2.4")
+    np.random.default_rng(1).shuffle(mixed)  # type: ignore[arg-type]
+    write(mixed, folder, suffix="")
+    write(
+        changed(slices_of(HU[:1], grid(), "1.2.5"), ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"]),
+        folder / "top",
+    )
+    write(changed(slices_of(HU[:1], grid(), "1.2.6"), Modality="SR"), folder / "dose")
+    write(changed(slices_of(HU, grid(), "1.2.7"), ImageType=["DERIVED", "SECONDARY", "MPR"]), folder / "mpr")
+    write(changed(slices_of(HU, grid(), "1.2.8"), SOPClassUID="1.2.840.10008.5.1.4.1.1.7"), folder / "screen")
+    write(slices_of(HU[:1], grid(), "1.2.9"), folder / "one")
+    (folder / "README.txt").write_text("Thank you for downloading.")
+    (folder / "viewer.exe").write_bytes(b"MZ" + bytes(300))
+    return folder
+
+
+def test_a_study(study: Path) -> None:
+    scans, left_out = found(study)
+    assert {scan.name: len(scan.slices) for scan in scans} == {"1.2.3": 8, "1.2.4": 6}
+    for reason in (
+        "top: 1 file: a localizer", "dose: 1 file: modality SR, a report", "study: 1 file: not a DICOM file",
+        "mpr: 8 files: derived from another", "screen: 8 files: a secondary capture",
+        "one: series 1.2.9: 1 slice, which is no volume",
+    ):  # fmt: skip
+        assert reason in left_out
+    (first, _) = sorted(scans, key=lambda scan: scan.name)
+    np.testing.assert_array_equal(first.read().hu, HU)
+
+
+def test_derived_series_where_they_are_asked_for(study: Path) -> None:
+    scans, _ = found(study, derived=True)
+    assert {scan.name for scan in scans} == {"1.2.3", "1.2.4", "1.2.7"}
+
+
+def test_an_archive_and_one_inside(tmp_path: Path, study: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "inner.zip", "w") as archive:
+        for path in study.iterdir():
+            if path.is_file():
+                archive.write(path, path.name)
+    with zipfile.ZipFile(tmp_path / "scan.zip", "w") as archive:
+        archive.write(tmp_path / "inner.zip", "a/inner.zip")
+    scans, _ = found(tmp_path / "scan.zip")
+    assert {scan.name: len(scan.slices) for scan in scans} == {"1.2.3": 8, "1.2.4": 6}
+    np.testing.assert_array_equal(scans[0].read().hu[:6], HU[:6])
+
+
+def test_two_acquisitions_under_one_uid(tmp_path: Path) -> None:
+    later = changed(slices_of(HU + 5, grid()), AcquisitionNumber=2)
+    for number, data in enumerate(later):
+        data.SOPInstanceUID = data.file_meta.MediaStorageSOPInstanceUID = generate_uid(
+            entropy_srcs=[str(number)]
+        )
+    write([*slices_of(HU, grid()), *later], tmp_path / "ct")
+    scans, _ = found(tmp_path / "ct")
+    assert [scan.name for scan in scans] == ["1.2.3 acquisition 1", "1.2.3 acquisition 2"]
+    np.testing.assert_array_equal(scans[1].read().hu, HU + 5)
+
+
+def test_acquisitions_that_follow_each_other_are_one_scan(tmp_path: Path) -> None:
+    slices = slices_of(HU, grid())
+    changed(slices[4:], AcquisitionNumber=2)
+    write(slices, tmp_path / "ct")
+    (scan,), _ = found(tmp_path / "ct")
+    assert len(scan.slices) == 8
+
+
+def test_copies_of_slices_count_once(tmp_path: Path) -> None:
+    write(slices_of(HU, grid()), tmp_path / "ct" / "a")
+    write(slices_of(HU, grid())[2:4], tmp_path / "ct" / "b")
+    (scan,), left_out = found(tmp_path / "ct")
+    np.testing.assert_array_equal(scan.read().hu, HU)
+    assert "b: 2 files: a copy of a slice that is there already" in left_out
+
+
+def test_image_files_of_one_name_and_earlier_results(tmp_path: Path) -> None:
+    image = sitk.GetImageFromArray(HU)
+    for folder in ("a", "b", "out"):
+        (tmp_path / folder).mkdir()
+        sitk.WriteImage(image, str(tmp_path / folder / "ct.nii.gz"))
+    sitk.WriteImage(image, str(tmp_path / "b" / "other.mhd"))
+    (tmp_path / "b" / ".hidden.nii.gz").write_bytes(b"")
+    scans, left_out = find_scans([tmp_path], tmp_path / "unpacked", False, tmp_path / "out")
+    assert {scan.name: scan.where.parent.name for scan in scans} == {"ct": "a", "ct-2": "b", "other": "b"}
+    assert not left_out
+    assert {path.suffix for path in scans[-1].files} == {".mhd", ".raw"}
+
+
+def test_all_that_cannot_be_looked_at_is_listed_at_once(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("no scan")
+    (tmp_path / "bad.zip").write_bytes(b"PK no archive")
+    with pytest.raises(UserError) as caught:
+        found(tmp_path / "notes.txt", tmp_path / "bad.zip", tmp_path / "gone")
+    text = str(caught.value)
+    assert "notes.txt: not a scan; scans are .mhd" in text
+    assert "bad.zip: cannot be unpacked" in text
+    assert "gone: no such file or folder" in text
+
+
+def test_an_archive_cannot_write_elsewhere(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "evil.zip", "w") as archive:
+        archive.writestr("../../escaped.dcm", b"x")
+    found(tmp_path / "evil.zip")
+    escaped = list(tmp_path.parent.rglob("escaped.dcm"))
+    assert all(path.is_relative_to(tmp_path / "unpacked") for path in escaped)
