@@ -28,7 +28,7 @@ from luna.runtime.cores import usable_threads
 from luna.runtime.device import prepared_device
 from luna.scans.batch import SUMMARY, Batch, Outcome, judge_scans
 from luna.scans.judge import Judge, load_judges, model_files
-from luna.scans.scan import Panel, Settings
+from luna.scans.scan import Candidates, Panel, Settings
 
 
 def parser() -> argparse.ArgumentParser:
@@ -63,7 +63,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     models = model_files(options.model or shipped_models())
     sieve = shipped_sieve()
     made_of = [code_digest(Path(__file__)), *map(file_checksum, [sieve, *models])]
-    settings = Settings(options.candidates, options.proposals, options.least, options.most)
+    candidates = Candidates.read(options.candidates) if options.candidates else None
+    settings = Settings(candidates, options.proposals, options.least, options.most)
     batch = Batch(options.scans, options.out, settings, options.derived, made_of)
     with prepared_device(machine.device, usable_threads(machine.threads)) as device:
         outcomes = judge_scans(batch, Panel(load_judges(models, device), Judge.load(sieve, device)))

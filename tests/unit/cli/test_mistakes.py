@@ -59,19 +59,19 @@ MISTAKES = [
      " {tmp}/s --record {tmp}/r", "evaluation.json: no such file"),
     ("score_submission", "--submission {tmp}/binary --out {tmp}/o " + SCORE, "binary: "),
     ("score_submission", "--submission {tmp}/folder --out {tmp}/o " + SCORE, "folder: "),
-    ("predict", "{tmp}/folder --model {model} --out {tmp}/o.csv", "holds no DICOM CT series"),
-    ("predict", "{root}/subset0 --model {model} --out {tmp}/o.csv", "is a folder with 1 CTs, not one DICOM"),
-    ("predict", "{tmp}/binary --model {model} --out {tmp}/o.csv", "is no CT in a known format"),
-    ("predict", "{ct} --model {tmp}/other_weights.pt --out {tmp}/o.csv", "other weights"),
-    ("predict", "{ct} --model {tmp}/nan.pt --out {tmp}/o.csv", "nan.pt: some of its weights are no finite"),
-    ("predict", "{ct} --model {tmp}/crop.pt --out {tmp}/o.csv", "crop.pt: not a model file of this version"),
-    ("predict", "{ct} --model {tmp}/threshold.pt --out {tmp}/o.csv", "threshold.pt: not a model file"),
-    ("predict", "{ct} --model {model} --out {tmp}/folder", "folder is not a file"),
-    ("predict", "{ct} --model {model} --out {ct}", "is the scan"),
-    ("predict", "{ct} --model {model} --out {model}", "is the model"),
-    ("predict", "{ct} --model {model} --out {tmp}/o --page {tmp}/../{tmp.name}/o", "is --out"),
-    ("predict", "{ct} --model {model} --candidates {root}/candidates.csv --out {tmp}/binary/o.csv", "binary"),
-    ("predict", "{ct} --model {model} --candidates {root}/candidates.csv --out /dev/null", "not a file"),
+    ("predict", "{tmp}/folder --model {model} --out {tmp}/o", "there is no scan to judge"),
+    ("predict", "{tmp}/binary --model {model} --out {tmp}/o", "1 file: not a DICOM file"),
+    ("predict", "{tmp}/text.txt --model {model} --out {tmp}/o", "text.txt: not a scan; scans are .mhd"),
+    ("predict", "{ct} {tmp}/none --model {model} --out {tmp}/o", "none: no such file or folder"),
+    ("predict", "{ct} --model {tmp}/none --out {tmp}/o", "none: no such file"),
+    ("predict", "{ct} --model {tmp}/other_weights.pt --out {tmp}/o", "other weights"),
+    ("predict", "{ct} --model {tmp}/nan.pt --out {tmp}/o", "nan.pt: some of its weights are no finite"),
+    ("predict", "{ct} --model {tmp}/crop.pt --out {tmp}/o", "crop.pt: not a model file of this version"),
+    ("predict", "{ct} --model {tmp}/threshold.pt --out {tmp}/o", "threshold.pt: not a model file"),
+    ("predict", "{ct} --model {model} --out {ct}", "{ct}: File exists"),
+    ("predict", "{ct} --model {model} --out {tmp}/binary/o", "binary/o: Not a directory"),
+    ("predict", "{ct} --model {model} --candidates {tmp}/binary --out {tmp}/o", "binary: "),
+    ("predict", "{ct} --model {model} --candidates {tmp}/text.txt --out {tmp}/o", "text.txt: column seriesuid"),
     ("train", "--init-weights {tmp}/number.pt --epochs 0 --model {tmp}/m.pt --history {tmp}/h.csv --state"
      " {tmp}/state {data}", "number.pt: holds no weights"),
     ("train", "--init-weights {tmp}/word.pt --epochs 0 --model {tmp}/m.pt --history {tmp}/h.csv --state"
@@ -91,5 +91,5 @@ def test_mistakes_are_told_in_words(places: dict[str, Any], program: str, argume
     filled = [word.format(**places) for word in arguments.split()]
     # The options that say where the data are stand for several words.
     split = [part for word in filled for part in word.split(" ")]
-    with pytest.raises(UserError, match=re.escape(words)):
+    with pytest.raises(UserError, match=re.escape(words.format(**places))):
         importlib.import_module(program).main(split)

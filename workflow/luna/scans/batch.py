@@ -12,7 +12,7 @@ from pydantic import Field
 
 from luna.base.digests import digest, file_checksum
 from luna.base.errors import UserError
-from luna.base.files import as_user_error, read_record, write_csv, write_record
+from luna.base.files import as_user_error, read_record, write_csv, write_json, write_record
 from luna.base.progress import progress
 from luna.scans.findings import Record
 from luna.scans.outputs import ScanFindings
@@ -22,7 +22,7 @@ from luna.scans.steps import Steps
 
 log = logging.getLogger(__name__)
 
-SUMMARY, DONE = "summary.csv", "done.json"
+SUMMARY, SCHEMA, DONE = "summary.csv", "findings.schema.json", "done.json"
 
 
 class Outcome(Record):
@@ -76,6 +76,7 @@ def judge_scans(batch: Batch, panel: Panel) -> list[Outcome]:
         _check_folders(batch, scans)
         outcomes = list(_outcomes(batch, panel, scans))
     outcomes += [Outcome(scan="", status="skipped", where=where, reason=reason) for where, reason in left_out]
+    write_json(batch.out / SCHEMA, ScanFindings.model_json_schema())
     write_csv(batch.out / SUMMARY, _table(outcomes))
     return outcomes
 
@@ -129,8 +130,13 @@ def _outcome(scan: Scan, result: ScanFindings, folder: Path, steps: Steps, key: 
 
 
 def _settings_key(settings: Settings) -> list[str | float]:
-    table = settings.candidates
-    return ["" if table is None else file_checksum(table), settings.proposals, settings.least, settings.most]
+    given = settings.candidates
+    return [
+        "" if given is None else file_checksum(given.path),
+        settings.proposals,
+        settings.least,
+        settings.most,
+    ]
 
 
 def _finished(folder: Path, key: str) -> Outcome | None:

@@ -33,14 +33,46 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Candidates:
+    """A table of places to judge: rows of seriesuid and coordX, coordY, coordZ in mm."""
+
+    path: Path
+    table: pd.DataFrame
+
+    @classmethod
+    def read(cls, path: Path) -> "Candidates":
+        """Read and check a table. Raises UserError that lists all that is wrong."""
+        table, found = read_table(path, ["seriesuid", *XYZ])
+        if found:
+            raise UserError("the candidates cannot be used", [problem.sentence for problem in found])
+        return cls(path, table)
+
+    def points(self, ct: Ct) -> FloatArray:
+        """Those in a CT, (n, 3) xyz in mm as they stand there; rows of other series are left out.
+
+        Raises UserError where there is none, or one outside the CT.
+        """
+        rows = self.table[self.table["seriesuid"] == ct.series_uid]
+        if not len(rows):
+            raise UserError(f"{self.path}: has no row whose seriesuid is {ct.series_uid}")
+        points = rows[XYZ].to_numpy(dtype=float)
+        centers = xyz_to_irc(points.clip(-1e9, 1e9), ct.grid)
+        outside = ((centers < 0) | (centers >= ct.hu.shape)).any(axis=1)
+        if outside.any():
+            lines = lines_text(rows.index[outside])
+            raise UserError(f"{self.path}: points outside the scan: {outside.sum()} ({lines})")
+        return points
+
+
+@dataclass(frozen=True)
 class Settings:
     """How scans are judged.
 
-    candidates: a table with seriesuid and coordX, coordY, coordZ in mm; None proposes up to `proposals`
-    places a scan. least: places less probable are no findings. most: findings a scan.
+    candidates: places to judge; None proposes up to `proposals` places a scan. least: places less probable
+    are no findings. most: findings a scan.
     """
 
-    candidates: Path | None = None
+    candidates: Candidates | None = None
     proposals: int = 200
     least: float = 0.1
     most: int = 30
@@ -91,32 +123,11 @@ def _judged(ct: Ct, lungs: Lungs, settings: Settings, panel: Panel) -> tuple[Pro
         inside = lungs.voxels(ct.hu.shape)
         found = propose(ct, inside, panel.sieve, panel.judges, settings.proposals)
         return found, submission(ct, found)
-    points = read_points(settings.candidates, ct)
+    points = settings.candidates.points(ct)
     given = judge(ct, xyz_to_irc(points, ct.grid), panel.judges)
     order = given.order()
     found = given.rows(order)
     return found, submission(ct, found).assign(**dict(zip(XYZ, points[order].T, strict=True)))
-
-
-def read_points(path: Path, ct: Ct) -> FloatArray:
-    """A table's points in a CT, (n, 3) xyz in mm as they stand there; rows of other series are left out.
-
-    Raises UserError where it has none for this CT, or one outside of it.
-    """
-    table, found = read_table(path, ["seriesuid", *XYZ])
-    problems = [problem.sentence for problem in found]
-    table = table[table["seriesuid"] == ct.series_uid]
-    if not len(table) and not problems:
-        problems = [f"{path}: has no row whose seriesuid is {ct.series_uid}"]
-    points = table[XYZ].to_numpy(dtype=float)
-    centers = xyz_to_irc(points.clip(-1e9, 1e9), ct.grid)
-    outside = ((centers < 0) | (centers >= ct.hu.shape)).any(axis=1)
-    if outside.any():
-        lines = lines_text(table.index[outside])
-        problems.append(f"{path}: points outside the scan: {outside.sum()} ({lines})")
-    if problems:
-        raise UserError("the candidates cannot be used", problems)
-    return points
 
 
 def _with_slice(finding: Finding, data: "Dataset") -> Finding:
@@ -131,7 +142,7 @@ def _facts(result: ScanFindings, settings: Settings) -> dict[str, Any]:
     origin = (
         "proposed by the project's own search"
         if settings.candidates is None
-        else (f"read from {settings.candidates.name}")
+        else (f"read from {settings.candidates.path.name}")
     )
     above = sum(each.probability >= 0.5 for each in result.findings)
     return {
