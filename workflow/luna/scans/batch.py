@@ -131,12 +131,8 @@ def _outcome(scan: Scan, result: ScanFindings, folder: Path, steps: Steps, key: 
 
 def _settings_key(settings: Settings) -> list[str | float]:
     given = settings.candidates
-    return [
-        "" if given is None else file_checksum(given.path),
-        settings.proposals,
-        settings.least,
-        settings.most,
-    ]
+    table = "" if given is None else file_checksum(given.path)
+    return [table, settings.proposals, settings.least, settings.most]
 
 
 def _finished(folder: Path, key: str) -> Outcome | None:
