@@ -5,7 +5,7 @@ if PHANTOM:
         output:
             annotations=ANNOTATIONS,
             excluded=EXCLUDED,
-            candidates=CANDIDATES[0],
+            candidates=f"{layout.PHANTOM}/candidates.csv",
             cts=[file for files in FILES.values() for file in files],
         log:
             layout.LOG.format("phantom"),
@@ -46,6 +46,39 @@ rule verify_subset:
     shell:
         '"$PYTHON" "$SCRIPTS/verify_subset.py" --root {params.root:q} --subset {wildcards.subset}'
         " {params.options} --out {output:q} 2> {log:q}"
+
+
+if PROPOSE:
+
+    rule propose_subset:
+        input:
+            files=lambda wildcards: FILES[int(wildcards.subset)],
+            annotations=ANNOTATIONS,
+            weights=[
+                seen_from_here(path) for path in [shipped_sieve(), *shipped_models()]
+            ],
+        output:
+            layout.PROPOSALS,
+        log:
+            layout.LOG.format("propose_subset{subset}"),
+        benchmark:
+            layout.BENCHMARK.format("propose_subset{subset}")
+        conda:
+            "../../envs/luna.yaml"
+        threads: gpu_share()
+        resources:
+            gpu=1,
+            machine=options(CONFIG.training, only=["device"]),
+        params:
+            code=code("propose_subset"),
+            root=data_root,
+            options=options(DATA, only=["proposals"]),
+        message:
+            "Proposing candidates in subset {wildcards.subset}"
+        shell:
+            '"$PYTHON" "$SCRIPTS/propose_subset.py" --root {params.root:q} --subset {wildcards.subset}'
+            " --annotations {input.annotations:q} {params.options} --out {output:q}"
+            " --threads {threads} {resources.machine} 2> {log:q}"
 
 
 rule verify:

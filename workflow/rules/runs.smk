@@ -1,6 +1,6 @@
 import os
 
-from luna.model.shipped import shipped_model
+from luna.model.shipped import shipped_model, shipped_models, shipped_sieve
 
 # What to train: the runs, their folds, and the GPUs and threads that a job gets.
 RUNS, FOLDS = CONFIG.runs, CONFIG.folds
@@ -19,6 +19,11 @@ if too_wide and "gpu" in workflow.global_resources:
     )
 
 
+def seen_from_here(path):
+    """A file of the clone as seen from the working folder, so that moving both reruns nothing."""
+    return os.path.relpath(path)
+
+
 def recipe_of(wildcards):
     """The recipe of the run that a target names."""
     if wildcards.run not in RUNS:
@@ -34,8 +39,7 @@ def initial_weights(wildcards):
     if recipe.earlier_run:
         return layout.MODEL.format(run=recipe.earlier_run, fold=wildcards.fold)
     if recipe.starts_from_shipped:
-        # Seen from the working folder, so that moving the clone reruns nothing.
-        return os.path.relpath(shipped_model(int(wildcards.fold)))
+        return seen_from_here(shipped_model(int(wildcards.fold)))
     return located(recipe.init_weights) if recipe.init_weights else []
 
 

@@ -1,7 +1,7 @@
 # The data that the workflow starts from: the phantom's, a folder's, or those in an S3 bucket.
 from time import time
 
-from luna.config.data import DataSettings
+from luna.config import data as data_config
 from luna.data.folds import fold_subsets
 from luna.data.subsets import SUBSETS as ALL_SUBSETS
 from luna.imaging.folders import files_of_ct, files_of_cts
@@ -9,6 +9,7 @@ from luna.phantom.uids import phantom_series_uid
 
 DATA = CONFIG.data
 PHANTOM = DATA.source == "phantom"
+PROPOSE = DATA.candidates == data_config.PROPOSE
 
 
 def is_address(path):
@@ -74,7 +75,8 @@ ROOT = Path(located(BASE))
 TABLES = {
     "data.annotations": [table(DATA.annotations, "annotations.csv")],
     "data.candidates": [
-        table(path, "candidates.csv") for path in DATA.candidates or [""]
+        table(path, "candidates.csv")
+        for path in ([] if PROPOSE else DATA.candidates or [""])
     ],
     "data.excluded": (
         [table(DATA.excluded, "annotations_excluded.csv")]
@@ -169,6 +171,8 @@ if SUBSETS and (problems := fold_problems()):
     )
     raise WorkflowError("\n".join(problems) + more)
 SUBSET_TABLES = expand(layout.SUBSET_TABLE, subset=SUBSETS)
+if PROPOSE:
+    CANDIDATES = expand(layout.PROPOSALS, subset=SUBSETS)
 MISSING_FILES = missing_files()
 if not SUBSETS:
     # A download must work without any data, so this is not an error yet. For all else Snakemake

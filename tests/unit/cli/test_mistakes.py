@@ -71,7 +71,7 @@ MISTAKES = [
     ("predict", "{ct} --model {model} --out {ct}", "{ct}: File exists"),
     ("predict", "{ct} --model {model} --out {tmp}/binary/o", "binary/o: Not a directory"),
     ("predict", "{ct} --model {model} --candidates {tmp}/binary --out {tmp}/o", "binary: "),
-    ("predict", "{ct} --model {model} --candidates {tmp}/text.txt --out {tmp}/o", "text.txt: column seriesuid"),
+    ("predict", "{ct} --model {model} --candidates {tmp}/text.txt --out {tmp}/o", "column seriesuid"),
     ("train", "--init-weights {tmp}/number.pt --epochs 0 --model {tmp}/m.pt --history {tmp}/h.csv --state"
      " {tmp}/state {data}", "number.pt: holds no weights"),
     ("train", "--init-weights {tmp}/word.pt --epochs 0 --model {tmp}/m.pt --history {tmp}/h.csv --state"

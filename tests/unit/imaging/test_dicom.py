@@ -194,7 +194,7 @@ REFUSED = {
         "rows and columns of 1 slices differ from 20 25: 0003.dcm (10 25)",
     ),
     one_turned: ("unequal-slices", "orientation of 1 slices differ"),
-    enhanced: ("multi-frame", "holds 4 frames (enhanced multi-frame)"),
+    enhanced: ("multi-frame", "of several frames, but lacks the functional groups"),
     no_intercept: ("dicom-file", "0005.dcm: has no RescaleIntercept"),
     no_ct: ("header", "holds no DICOM CT series; left out: 10 files (MR)"),
 }

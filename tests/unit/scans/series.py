@@ -52,3 +52,16 @@ def write(slices: list[Dataset], folder: Path, suffix: str = ".dcm") -> Path:
     for number, data in enumerate(slices):
         data.save_as(folder / f"{number:04}{suffix}")
     return folder
+
+
+def enhanced(slices: list[Dataset]) -> Dataset:
+    """The same slices as one enhanced multi-frame object, the last first."""
+    from highdicom.legacy import LegacyConvertedEnhancedCTImage
+
+    for data in slices:
+        data.ContentDate, data.ContentTime = "20260101", "120000"
+        data.BurnedInAnnotation = "NO"
+    return LegacyConvertedEnhancedCTImage(
+        slices[::-1], series_instance_uid="1.2.77", series_number=7, sop_instance_uid="1.2.77.1",
+        instance_number=1,
+    )  # fmt: skip

@@ -7,17 +7,17 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from highdicom.seg import segread
+from highdicom.seg import Segmentation, segread
 from highdicom.sr import srread
 
 from luna.imaging.dicom import read_dicom
-from luna.imaging.geometry import irc_to_xyz
+from luna.imaging.geometry import Grid, irc_to_xyz
 from luna.scans.dicom_output import write_dicom_findings
 from luna.scans.findings import Finding
 from luna.scans.outputs import LABELS, REPORT, SEGMENTATION, write_images
 from luna.scans.sources import find_scans
 
-from .series import grid, slices_of, write
+from .series import enhanced, grid, slices_of, write
 
 HU = np.random.default_rng(0).integers(-900, 100, (12, 40, 50)).astype(np.int16)
 DIRECTIONS = {
@@ -56,14 +56,13 @@ def labels_of() -> np.ndarray:
 def written(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """A folder with ct/, segmentation.dcm and report.dcm."""
     write(slices_of(HU, grid(direction=DIRECTIONS[request.param])), tmp_path / "ct")
-    slices = [each.data for each in read_dicom(tmp_path / "ct", voxels=False).slices]
+    slices = read_dicom(tmp_path / "ct", voxels=False).slices
     write_dicom_findings(slices, labels_of(), FINDINGS, tmp_path / SEGMENTATION, tmp_path / REPORT)
     return tmp_path
 
 
-def test_the_segmentation_lies_where_the_findings_are(written: Path) -> None:
-    segmentation = segread(written / SEGMENTATION)
-    ct_grid = read_dicom(written / "ct", voxels=False).header.grid
+def check_places(segmentation: Segmentation, ct_grid: Grid) -> None:
+    """Every voxel of every segment lies where it does in the CT."""
     assert segmentation.number_of_segments == 3
     for number in (1, 2, 3):
         volume = segmentation.get_volume(segment_numbers=[number], combine_segments=True)
@@ -72,6 +71,11 @@ def test_the_segmentation_lies_where_the_findings_are(written: Path) -> None:
         assert len(found) == len(truth)
         order, expected = (each[np.lexsort(each.round(2).T)] for each in (found, truth))
         np.testing.assert_allclose(order, expected, atol=0.01)
+
+
+def test_the_segmentation_lies_where_the_findings_are(written: Path) -> None:
+    ct_grid = read_dicom(written / "ct", voxels=False).header.grid
+    check_places(segread(written / SEGMENTATION), ct_grid)
 
 
 def test_the_report_measures_what_it_refers_to(written: Path) -> None:
@@ -114,13 +118,21 @@ def test_patient_and_study_are_those_of_the_ct(written: Path) -> None:
 
 
 def test_the_same_findings_have_the_same_uids(written: Path) -> None:
-    slices = [each.data for each in read_dicom(written / "ct", voxels=False).slices]
+    slices = read_dicom(written / "ct", voxels=False).slices
     write_dicom_findings(slices, labels_of(), FINDINGS, written / "again.dcm", written / "report-again.dcm")
     assert segread(written / "again.dcm").SOPInstanceUID == segread(written / SEGMENTATION).SOPInstanceUID
     write_dicom_findings(
         slices, labels_of(), [*FINDINGS[:2], finding(3)], written / "other.dcm", written / "r.dcm"
     )
     assert segread(written / "other.dcm").SOPInstanceUID != segread(written / SEGMENTATION).SOPInstanceUID
+
+
+def test_of_an_enhanced_multi_frame_object(tmp_path: Path) -> None:
+    write([enhanced(slices_of(HU, grid()))], tmp_path / "ct")
+    series = read_dicom(tmp_path / "ct", voxels=False)
+    write_dicom_findings(series.slices, labels_of(), FINDINGS, tmp_path / SEGMENTATION, tmp_path / REPORT)
+    check_places(segread(tmp_path / SEGMENTATION), series.header.grid)
+    assert len(srread(tmp_path / REPORT).content.get_volumetric_roi_measurement_groups()) == 3
 
 
 def test_an_anonymised_series(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from luna.scans.sources import Scan, find_scans
 
 from .series import grid, slices_of, write
 
-HU = np.random.default_rng(0).integers(-900, 100, (8, 16, 16)).astype(np.int16)
+HU = np.random.default_rng(0).integers(-900, 100, (10, 16, 16)).astype(np.int16)
 
 
 def found(*paths: Path, derived: bool = False) -> tuple[list[Scan], str]:
@@ -35,7 +35,7 @@ def changed(slices: list[Dataset], **attributes: object) -> list[Dataset]:
 def study(tmp_path: Path) -> Path:
     """Two reconstructions of a chest in one folder, without suffix; and other objects beside them."""
     folder = tmp_path / "study"
-    mixed = slices_of(HU, grid(), "1.2.3") + slices_of(HU[:6], grid(), "1.2.4")
+    mixed = slices_of(HU, grid(), "1.2.3") + slices_of(HU[:8], grid(), "1.2.4")
     np.random.default_rng(1).shuffle(mixed)  # type: ignore[arg-type]
     write(mixed, folder, suffix="")
     write(
@@ -53,10 +53,10 @@ def study(tmp_path: Path) -> Path:
 
 def test_a_study(study: Path) -> None:
     scans, left_out = found(study)
-    assert {scan.name: len(scan.slices) for scan in scans} == {"1.2.3": 8, "1.2.4": 6}
+    assert {scan.name: len(scan.slices) for scan in scans} == {"1.2.3": 10, "1.2.4": 8}
     for reason in (
         "top: 1 file: a localizer", "dose: 1 file: modality SR, a report", "study: 1 file: not a DICOM file",
-        "mpr: 8 files: derived from another", "screen: 8 files: a secondary capture",
+        "mpr: 10 files: derived from another", "screen: 10 files: a secondary capture",
         "one: series 1.2.9: 1 slice, which is no volume",
     ):  # fmt: skip
         assert reason in left_out
@@ -77,8 +77,8 @@ def test_an_archive_and_one_inside(tmp_path: Path, study: Path) -> None:
     with zipfile.ZipFile(tmp_path / "scan.zip", "w") as archive:
         archive.write(tmp_path / "inner.zip", "a/inner.zip")
     scans, _ = found(tmp_path / "scan.zip")
-    assert {scan.name: len(scan.slices) for scan in scans} == {"1.2.3": 8, "1.2.4": 6}
-    np.testing.assert_array_equal(scans[0].read().hu[:6], HU[:6])
+    assert {scan.name: len(scan.slices) for scan in scans} == {"1.2.3": 10, "1.2.4": 8}
+    np.testing.assert_array_equal(scans[0].read().hu[:8], HU[:8])
 
 
 def test_two_acquisitions_under_one_uid(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_acquisitions_that_follow_each_other_are_one_scan(tmp_path: Path) -> Non
     changed(slices[4:], AcquisitionNumber=2)
     write(slices, tmp_path / "ct")
     (scan,), _ = found(tmp_path / "ct")
-    assert len(scan.slices) == 8
+    assert len(scan.slices) == 10
 
 
 def test_copies_of_slices_count_once(tmp_path: Path) -> None:

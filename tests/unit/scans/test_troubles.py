@@ -16,7 +16,7 @@ from luna.imaging.geometry import irc_to_xyz
 from luna.imaging.problem import BadCtError
 from luna.scans.sources import find_scans
 
-from .series import grid, slices_of, write
+from .series import enhanced, grid, slices_of, write
 
 HU = np.random.default_rng(0).integers(-900, 100, (10, 16, 20)).astype(np.int16)
 Change = Callable[[list[Dataset]], list[Dataset]]
@@ -87,6 +87,11 @@ def private_tags_and_burned_in(slices: list[Dataset]) -> list[Dataset]:
 )  # fmt: skip
 def test_read_as_it_is(tmp_path: Path, change: Change) -> None:
     is_same(read(write(change(slices_of(HU, grid())), tmp_path / "ct")))
+
+
+def test_enhanced_multi_frame(tmp_path: Path) -> None:
+    write([enhanced(slices_of(HU, grid()))], tmp_path / "ct")
+    is_same(read(tmp_path / "ct"))
 
 
 @pytest.mark.parametrize("compressor", ["JPEG", "JPEG2000"])
@@ -169,7 +174,7 @@ def sagittal(slices: list[Dataset]) -> list[Dataset]:
     return slices_of(HU, grid(direction=np.array([[0.0, 0, 1], [1, 0, 0], [0, 1, 0]])))
 
 
-def multi_frame(slices: list[Dataset]) -> list[Dataset]:
+def frames_without_places(slices: list[Dataset]) -> list[Dataset]:
     for data in slices[:1]:
         data.NumberOfFrames = 10
         data.PixelData = data.PixelData * 10
@@ -183,7 +188,7 @@ def multi_frame(slices: list[Dataset]) -> list[Dataset]:
         (slice_doubled, "1 slices are at the place of another: 0004.dcm and 0010.dcm"),
         (uneven, "steps are 1.250 mm, but 1.650 mm after 0005.dcm"),
         (gantry_tilt, "slices move sideways, by 13.5 degrees"),
-        (multi_frame, "enhanced multi-frame"),
+        (frames_without_places, "lacks the functional groups that say where"),
         (sagittal, "the slices are not axial"),
     ],
 )

@@ -2,9 +2,24 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from luna.config.section import GivenPath, Section
+
+
+def _as_list(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
+PROPOSE = ("propose",)
+"""Instead of tables of candidates: make them."""
+
+_NAME = {"type": "string"}
+Tables = Annotated[
+    tuple[GivenPath, ...],
+    BeforeValidator(_as_list),
+    WithJsonSchema({"anyOf": [{"const": "propose"}, {"type": "array", "items": _NAME}, _NAME]}),
+]
 
 
 class DataSettings(Section):
@@ -32,8 +47,13 @@ class DataSettings(Section):
     """The table of nodules; empty means annotations.csv in `root`. Paths of tables may be relative to
     `root`; `~` and $VARIABLES are filled in."""
 
-    candidates: tuple[GivenPath, ...] = ()
-    """The tables of candidates, joined; empty means candidates.csv in `root`."""
+    candidates: Tables = ()
+    """The tables of candidates, joined; empty means candidates.csv in `root`. `propose` makes them: the
+    models that come with the project look for places in the CTs, and those nearer to a nodule of the
+    annotations than its radius are of class 1, as in LUNA16."""
+
+    proposals: Annotated[int, Field(ge=1, le=2000)] = 200
+    """Candidates a CT, at most (only with candidates: propose)."""
 
     excluded: GivenPath = ""
     """The table of findings that count neither way in the scoring; empty for none."""

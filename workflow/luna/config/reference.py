@@ -40,6 +40,8 @@ def keys_of(node: Schema, schema: Schema) -> list[str]:
 def allowed_values(node: Schema, schema: Schema) -> str:
     """What a value may be, in words."""
     node = _resolved(node, schema)
+    if "anyOf" in node:
+        return " or ".join(allowed_values(each, schema) for each in node["anyOf"])
     if "enum" in node or "const" in node:
         return ", ".join(f"`{value}`" for value in node.get("enum", [node.get("const")]))
     if node.get("type") == "array":

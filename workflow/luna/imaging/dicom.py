@@ -18,7 +18,7 @@ from luna.imaging.dicom_files import (
     odd_names,
     read_files,
 )  # fmt: skip
-from luna.imaging.dicom_slice import BadSliceError, Slice, slice_of
+from luna.imaging.dicom_slice import BadSliceError, Slice, slices_of
 from luna.imaging.geometry import Grid
 from luna.imaging.header import CtHeader
 from luna.imaging.problem import BadCtError, Problem
@@ -79,8 +79,8 @@ def read_dicom_files(
 
 def dicom_voxels(series: DicomSeries) -> npt.NDArray[Any]:
     """Voxels (index, row, column) in HU. Raises BadCtError for a slice whose voxels are not all there."""
-    first = series.slices[0].data
-    if first.file_meta.TransferSyntaxUID.is_compressed:
+    first = series.slices[0]
+    if first.data.file_meta.TransferSyntaxUID.is_compressed and first.frame is None:
         from luna.imaging.itk import read_dicom_voxels
 
         return read_dicom_voxels([each.path for each in series.slices])
@@ -88,8 +88,8 @@ def dicom_voxels(series: DicomSeries) -> npt.NDArray[Any]:
     hu = np.empty(series.header.shape, dtype=np.float32)
     for number, each in enumerate(series.slices):
         try:
-            hu[number] = each.data.pixel_array * each.slope + each.intercept
-        except (AttributeError, ValueError, TypeError, NotImplementedError) as error:
+            hu[number] = each.stored * each.slope + each.intercept
+        except (AttributeError, ValueError, TypeError, NotImplementedError, RuntimeError) as error:
             problems.append(Problem("unreadable", str(each.path), f"its voxels cannot be read ({error})"))
     if problems:
         raise BadCtError(problems)
@@ -109,7 +109,7 @@ def _slices(files: Sequence[DicomFile], voxels: bool) -> tuple[list[Slice], list
     wrong: dict[tuple[str, str], list[Path]] = {}
     for path, data in files:
         try:
-            slices.append(slice_of(path, data, voxels))
+            slices += slices_of(path, data, voxels)
         except BadSliceError as error:
             wrong.setdefault((error.kind, error.text), []).append(path)
     problems = []

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from luna.imaging.checks import MIN_SLICES
+
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-FEWEST_SLICES = 3
-"""A series of fewer slices is a picture, not a volume."""
 _TAGS = [
     "SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "Modality", "ImageType", "AcquisitionNumber",
     "NumberOfFrames",     "ImagePositionPatient", "ImageOrientationPatient", "DirectoryRecordSequence",
@@ -64,7 +64,7 @@ def find_series(files: Iterable[Path], derived: bool) -> tuple[list[FoundSeries]
     for uid, members in series.items():
         for name, part in _acquisitions(uid, members):
             frames = sum(_frames(data) for _, data in part)
-            if frames < FEWEST_SLICES:
+            if frames < MIN_SLICES:
                 text = f"series {name}: {frames} slice{'s' * (frames > 1)}, which is no volume"
                 left_out.append(LeftOut(str(part[0][0].parent), text))
             else:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from luna.base.digests import digest
 from luna.base.errors import UserError
 from luna.base.files import atomic_path
+from luna.imaging.dicom_slice import Slice
 from luna.scans.findings import Finding
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ _EMPTY_WHERE_MISSING = (
 
 
 def write_dicom_findings(
-    slices: Sequence["Dataset"],
+    slices: Sequence[Slice],
     labels: npt.NDArray[np.uint16],
     findings: Sequence[Finding],
     segmentation_file: Path,
@@ -43,11 +44,16 @@ def write_dicom_findings(
 ) -> None:
     """Write the segmentation and the report, atomically.
 
-    slices: the attributes of the CT's slices, in the order of `labels` (index, row, column), which holds the
+    slices: the CT's slices, in the order of `labels` (index, row, column), which holds the
     rank of the finding at each voxel. findings: at least one, as neither object may be empty. Raises
     UserError where the CT lacks what DICOM needs.
     """
-    sources = [_completed(each) for each in slices]
+    if slices[0].frame is None:
+        sources = [_completed(each.data) for each in slices]
+    else:
+        # One file, whose frames may be stored in any order.
+        sources = [_completed(slices[0].data)]
+        labels = labels[np.argsort([each.frame or 0 for each in slices])]
     try:
         with warnings.catch_warnings():
             # That a patient's name has one part only is not ours to mend.
@@ -101,9 +107,11 @@ def _segmentation(
         for each in findings
     ]
     used = np.flatnonzero(labels.any(axis=(1, 2))).tolist()
+    if len(sources) > 1:
+        sources, labels = [sources[number] for number in used], labels[used]
     return Segmentation(
-        source_images=[sources[number] for number in used],
-        pixel_array=labels[used],
+        source_images=sources,
+        pixel_array=labels,
         segmentation_type="BINARY",
         segment_descriptions=descriptions,
         series_instance_uid=_uid("segmentation series", sources, findings),

@@ -77,9 +77,7 @@ def write_images(
     notes = []
     if slices:
         try:
-            write_dicom_findings(
-                [each.data for each in slices], labels, findings, folder / SEGMENTATION, folder / REPORT
-            )
+            write_dicom_findings(slices, labels, findings, folder / SEGMENTATION, folder / REPORT)
             return []
         except UserError as error:
             notes.append(f"{LABELS} was written instead of DICOM: {error}")

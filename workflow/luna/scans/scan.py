@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
@@ -12,6 +12,7 @@ from luna.base.files import write_text
 from luna.data.tables import XYZ, lines_text, read_table
 from luna.imaging.ct import Ct
 from luna.imaging.dicom import read_dicom_files
+from luna.imaging.dicom_slice import Slice
 from luna.imaging.geometry import xyz_to_irc
 from luna.imaging.lungs import Lungs, find_lungs
 from luna.scans.findings import Finding, measure
@@ -27,9 +28,6 @@ from luna.scans.page import findings_page
 from luna.scans.propose import Proposals, judge, propose
 from luna.scans.sources import Scan
 from luna.scans.steps import Steps
-
-if TYPE_CHECKING:
-    from pydicom import Dataset
 
 
 @dataclass(frozen=True)
@@ -103,7 +101,7 @@ def judge_scan(scan: Scan, settings: Settings, panel: Panel, folder: Path, steps
     with steps("measuring findings"):
         findings, labels = measure(ct, lungs, places, settings.least, settings.most)
     slices = read_dicom_files(scan.where, scan.slices, voxels=False).slices if scan.slices else []
-    findings = [_with_slice(each, slices[each.index].data) if slices else each for each in findings]
+    findings = [_with_slice(each, slices[each.index]) if slices else each for each in findings]
     with steps("writing images"):
         notes = [*ct.notes, *write_images(folder, ct, slices, labels, findings)]
     result = ScanFindings(
@@ -130,11 +128,12 @@ def _judged(ct: Ct, lungs: Lungs, settings: Settings, panel: Panel) -> tuple[Pro
     return found, submission(ct, found).assign(**dict(zip(XYZ, points[order].T, strict=True)))
 
 
-def _with_slice(finding: Finding, data: "Dataset") -> Finding:
+def _with_slice(finding: Finding, where: Slice) -> Finding:
     """The finding with the uid of its DICOM slice, and the number that viewers show for it."""
-    number = str(data.get("InstanceNumber") or "")
-    known = {"slice_number": int(number)} if number.lstrip("-").isdecimal() else {}
-    return finding.model_copy(update={"sop_instance_uid": str(data.SOPInstanceUID), **known})
+    known = {"sop_instance_uid": str(where.data.SOPInstanceUID)}
+    if where.number is not None:
+        return finding.model_copy(update=known | {"slice_number": where.number})
+    return finding.model_copy(update=known)
 
 
 def _facts(result: ScanFindings, settings: Settings) -> dict[str, Any]:

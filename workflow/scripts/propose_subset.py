@@ -1,0 +1,53 @@
+#!/usr/bin/env python
+"""List candidates in the CTs of one subset, for a data set that has no table of them."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import find_luna  # noqa: F401
+
+from luna.base.errors import UserError
+from luna.base.files import write_csv
+from luna.cli.options import Parser, add_section, section_of
+from luna.cli.program import command_line_program
+from luna.config.data import DataSettings
+from luna.config.machine import Machine
+from luna.data.subsets import SUBSETS
+from luna.data.tables import read_annotations, rows_of
+from luna.imaging.folders import find_cts
+from luna.model.shipped import shipped_models, shipped_sieve
+from luna.runtime.cores import usable_threads
+from luna.runtime.device import prepared_device
+from luna.scans.dataset import propose_candidates
+from luna.scans.judge import Judge, load_judges
+from luna.scans.scan import Panel
+
+
+def parser() -> argparse.ArgumentParser:
+    parser = Parser(__doc__)
+    parser.add_argument("--root", type=Path, required=True, help="folder with subset0 to subset9")
+    parser.add_argument("--subset", type=int, choices=range(SUBSETS), required=True)
+    parser.add_argument("--annotations", type=Path, required=True, help="the nodules")
+    parser.add_argument("--out", type=Path, required=True, help="a table of candidates to write")
+    add_section(parser, DataSettings, only=["proposals"])
+    add_section(parser, Machine, only=["device", "threads"])
+    return parser
+
+
+@command_line_program
+def main(argv: Sequence[str] | None = None) -> None:
+    options = parser().parse_args(argv)
+    if not options.root.is_dir():
+        raise UserError(f"{options.root}: no such folder; data.root must hold subset0 to subset9")
+    machine = section_of(options, Machine, only=["device", "threads"])
+    most = section_of(options, DataSettings, only=["proposals"]).proposals
+    annotations = rows_of(read_annotations(options.annotations))
+    cts = find_cts(options.root / f"subset{options.subset}")
+    with prepared_device(machine.device, usable_threads(machine.threads)) as device:
+        panel = Panel(load_judges(shipped_models(), device), Judge.load(shipped_sieve(), device))
+        write_csv(options.out, propose_candidates(cts, annotations, panel, most))
+
+
+if __name__ == "__main__":
+    main()
