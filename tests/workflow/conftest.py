@@ -95,7 +95,8 @@ def _job_of_message(message: str) -> str:
     if message in _MESSAGES:
         return _MESSAGES[message]
     words = message.replace(",", "").split()
-    for start, rule in (("Verifying", "verify_subset"), ("Cutting", "cache_subset")):
+    subsets = {"Verifying": "verify_subset", "Proposing": "propose_subset", "Cutting": "cache_subset"}
+    for start, rule in subsets.items():
         if words[0] == start:
             return f"{rule} {words[-1]}"
     rule = {"Training": "train", "Testing": "evaluate"}[words[0]]

@@ -16,6 +16,7 @@ import pytest
 import SimpleITK as sitk
 from snakemake.utils import update_config
 
+from conftest import PROJECT
 from luna.config.phantom import PhantomSettings
 from luna.model.file import ModelFile
 from luna.phantom.dataset import make_phantom
@@ -246,3 +247,15 @@ def test_folds_that_cannot_be_trained(workflow: Workflow, values: dict[str, Any]
     for word in words:
         assert word in failed.stdout + failed.stderr
     assert "Traceback" not in failed.stdout + failed.stderr
+
+
+def test_candidates_for_a_data_set_without_a_table(workflow: Workflow) -> None:
+    """`propose` puts the models that come with the project in the place of the table of candidates."""
+    shutil.copytree(PROJECT / "weights", workflow.folder / "weights")
+    workflow.config["data"] |= {"candidates": "propose", "proposals": 5}
+    workflow.config["phantom"] |= {"view": "chest", "size": 64}
+    assert "propose_subset 0" in workflow.planned()
+    workflow.run("results/proposals/subset0.csv")
+    table = pd.read_csv(workflow.result("proposals/subset0.csv"))
+    assert list(table.columns) == ["seriesuid", "coordX", "coordY", "coordZ", "class"]
+    assert 0 < len(table) <= 5
