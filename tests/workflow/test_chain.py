@@ -255,7 +255,7 @@ def test_candidates_for_a_data_set_without_a_table(workflow: Workflow) -> None:
     workflow.config["data"] |= {"candidates": "propose", "proposals": 5}
     workflow.config["phantom"] |= {"view": "chest", "size": 64}
     assert "propose_subset 0" in workflow.planned()
-    workflow.run("results/proposals/subset0.csv")
+    workflow.run("--", "results/proposals/subset0.csv")
     table = pd.read_csv(workflow.result("proposals/subset0.csv"))
     assert list(table.columns) == ["seriesuid", "coordX", "coordY", "coordZ", "class"]
     assert 0 < len(table) <= 5
