@@ -68,6 +68,13 @@ def test_lungs_of_a_whole_chest_can_be_segmented() -> None:
     assert lungs[tuple(centers.T)].mean() > 0.5
 
 
+def test_chests_of_few_thick_slices() -> None:
+    """A nodule may then lie in a single slice."""
+    for number in range(3):
+        each = draw_series(PhantomSettings(view="chest", size=64, slices=16, nodules=10), 0, number)
+        assert np.isfinite(each.hu).all()
+
+
 def test_small_findings_count_neither_way(tmp_path: Path) -> None:
     make_phantom(tmp_path, PhantomSettings(series=12, size=64, slices=32), seed=0)
     excluded, nodules = (pd.read_csv(tmp_path / f"annotations{end}.csv") for end in ("_excluded", ""))

@@ -35,8 +35,12 @@ class Axes(NamedTuple):
 
     @property
     def steps(self) -> FloatArray:
-        """From one voxel to the next along z, y and x in mm, (3,); negative where an axis runs backwards."""
-        return np.array([float(axis.ravel()[1]) - float(axis.ravel()[0]) for axis in self])
+        """From one voxel to the next along z, y and x in mm, (3,); negative where an axis runs backwards.
+
+        1 along an axis of a single voxel: whether a place lies at it does not depend on the step.
+        """
+        lines = [axis.ravel() for axis in self]
+        return np.array([float(line[1]) - float(line[0]) if line.size > 1 else 1.0 for line in lines])
 
     @property
     def spacing(self) -> FloatArray:
