@@ -60,10 +60,13 @@ def block_means(volume: npt.NDArray[np.generic], blocks: tuple[int, ...]) -> Vol
     for axis, size in enumerate(blocks):
         if short := -volume.shape[axis] % size:
             volume = np.concatenate([volume, volume.take([-1] * short, axis)], axis)
-        shape = list(volume.shape)
-        shape[axis : axis + 1] = [-1, size]
         if size > 1:
-            volume = volume.reshape(shape).mean(axis + 1, dtype=np.float32)
+            # Several times as fast as the mean of a reshaped volume.
+            ahead: tuple[slice, ...] = (slice(None),) * axis
+            total = volume[(*ahead, slice(0, None, size))].astype(np.float32)
+            for offset in range(1, size):
+                total += volume[(*ahead, slice(offset, None, size))]
+            volume = total / np.float32(size)
     return np.asarray(volume, dtype=np.float32)
 
 
