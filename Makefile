@@ -40,14 +40,16 @@ format: .venv/installed  ## Format the code
 docs: .venv/installed  ## Write config/README.md and schema.json
 	$(BIN)/python workflow/scripts/describe_config.py
 
-WEIGHTS := results/weights/results/runs/large
+WEIGHTS := results/weights/results/runs
 weights: .venv/installed  ## Train the models in weights/ anew, from the phantom alone
 	$(BIN)/pip install --quiet --disable-pip-version-check -r envs/requirements-export.txt
 	$(BIN)/snakemake --cores $(CORES) --resources gpu=1 --directory results/weights \
-	    --configfile config/weights.yaml -- $(foreach fold,0 1 2 3,results/runs/large/fold$(fold)/model.onnx)
+	    --configfile config/weights.yaml -- results/runs/sieve/fold0/model.pt \
+	    $(foreach fold,0 1 2 3,results/runs/large/fold$(fold)/model.onnx)
+	cp $(WEIGHTS)/sieve/fold0/model.pt weights/sieve.pt
 	for fold in 0 1 2 3; do \
-	    cp $(WEIGHTS)/fold$$fold/model.pt weights/fold$$fold.pt; \
-	    cp $(WEIGHTS)/fold$$fold/model_card.md weights/fold$$fold.md; \
+	    cp $(WEIGHTS)/large/fold$$fold/model.pt weights/fold$$fold.pt; \
+	    cp $(WEIGHTS)/large/fold$$fold/model_card.md weights/fold$$fold.md; \
 	done
 
 BENCH ?= --out docs/benchmarks.md

@@ -65,7 +65,7 @@ def block_means(volume: npt.NDArray[np.generic], blocks: tuple[int, ...]) -> Vol
             ahead: tuple[slice, ...] = (slice(None),) * axis
             total = volume[(*ahead, slice(0, None, size))].astype(np.float32)
             for offset in range(1, size):
-                total += volume[(*ahead, slice(offset, None, size))]
+                total += volume[(*ahead, slice(offset, None, size))].astype(np.float32)
             volume = total / np.float32(size)
     return np.asarray(volume, dtype=np.float32)
 
