@@ -19,6 +19,7 @@ import torch
 import cache
 import data
 import drawing
+import predicting
 import training
 from luna.base.files import write_text
 from measure import Row, Scan, machine_text, make_scan
@@ -33,6 +34,7 @@ SECTIONS: dict[str, tuple[Section, ...]] = {
     "Crop cache": (lambda scan, small: cache.building(scan), lambda scan, small: cache.reading(scan)),
     "Loaders": (lambda scan, small: cache.loading(scan),),
     "Phantom": (lambda _, small: drawing.drawing(small),),
+    "Findings in a scan": (lambda _, small: predicting.predicting(small),),
     "Training": (
         lambda scan, small: training.steps(small),
         training.epoch,
