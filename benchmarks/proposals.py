@@ -19,7 +19,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import ndimage
 
-from luna.base.arrays import BoolArray, FloatArray, IntArray
+from luna.base.arrays import BoolArray, FloatArray
 from luna.base.randomness import rng
 from luna.config.phantom import PhantomSettings
 from luna.imaging.blobs import find_blobs
@@ -120,7 +120,7 @@ def recall_lines(folder: Path, sieve: Judge, judges: list[Judge]) -> Iterator[st
     yield "|---|---|" + "---|" * len(COUNTS)
     tuned = rod.nodules.tuned
     rows = [("all", large), ("half for tuning", large & tuned), ("reported half", large & ~tuned)]
-    rows += [(name, large & part) for name, part in groups(rod.labels)]
+    rows += [(name, large & part) for name, part in groups(rod.labels) if (large & part).any()]
     for name, part in rows:
         figures = [with_interval(table[most].to_numpy()[part], rod.nodules.patient[part]) for most in COUNTS]
         yield f"| {name} | {part.sum()} | {' | '.join(figures)} |"
@@ -149,7 +149,7 @@ def chest_lines(count: int, sieve: Judge, judges: list[Judge]) -> Iterator[str]:
         lungs = find_lungs(ct.hu, spacing)
         proposals = propose(ct, lungs.voxels(ct.hu.shape), sieve, judges, 200)
         findings = measure(ct, lungs, proposals, min(PROBABILITIES), 1000).findings
-        places: IntArray = np.array([(each.index, each.row, each.column) for each in findings])
+        places = np.array([(each.index, each.row, each.column) for each in findings]).reshape(-1, 3)
         probability = np.array([each.probability for each in findings])
         taken = np.zeros(len(findings), dtype=bool)
         for nodule in [*drawn.nodules, *drawn.excluded]:
@@ -157,7 +157,7 @@ def chest_lines(count: int, sieve: Judge, judges: list[Judge]) -> Iterator[str]:
             of_it = away < nodule.diameter_mm / 2
             taken |= of_it
             best = float(probability[of_it].max(initial=0))
-            if nodule.diameter_mm >= LEAST_MM:
+            if nodule.diameter_mm >= LEAST_MM and nodule in drawn.nodules:
                 hits.append((nodule.diameter_mm, nodule.kind, best))
         for least in PROBABILITIES:
             false[least] += int((~taken & (probability >= least)).sum())
@@ -166,9 +166,9 @@ def chest_lines(count: int, sieve: Judge, judges: list[Judge]) -> Iterator[str]:
     yield "| probability of at least | " + " | ".join(f"{least:g}" for least in PROBABILITIES) + " |"
     yield "|---|" + "---|" * len(PROBABILITIES)
     yield "| other findings a scan | " + " | ".join(f"{false[p] / count:.1f}" for p in PROBABILITIES) + " |"
-    bands = pd.cut(table["diameter_mm"], [0, 6, 10, 16, 60], right=False)
+    bands = pd.cut(table["diameter_mm"], [LEAST_MM, 6, 10, 16, 60], right=False)
     for band, part in [("all", table), *table.groupby(bands, observed=True)]:
-        name = band if isinstance(band, str) else f"{band.left} to {band.right} mm"
+        name = band if isinstance(band, str) else f"{band.left:g} to {band.right:g} mm"
         shares = [f"{(part['probability'] >= least).mean():.2f}" for least in PROBABILITIES]
         yield f"| recall, {name} ({len(part)}) | {' | '.join(shares)} |"
 

@@ -9,8 +9,11 @@ SPACING = np.array([2.5, 0.9, 0.9])
 
 
 def chest(outside: float = -1000, lungs: float = -850) -> np.ndarray:
-    """A body with two lungs, a bowel full of gas, and air around: (80, 120, 160) voxels."""
-    lines = [(np.arange(n) - n / 2) * mm for n, mm in zip((80, 120, 160), SPACING, strict=True)]
+    """A body with two lungs, a bowel full of gas, and air around: (80, 140, 160) voxels."""
+    middles = (40, 60, 80)
+    lines = [
+        (np.arange(n) - middle) * mm for n, middle, mm in zip((80, 140, 160), middles, SPACING, strict=True)
+    ]
     z, y, x = np.meshgrid(*lines, indexing="ij")
     hu = np.full(z.shape, outside, dtype=np.int16)
     hu[(x / 66) ** 2 + (y / 50) ** 2 < 1] = 40
@@ -41,10 +44,16 @@ def test_a_nodule_on_the_wall_is_inside(diameter: float) -> None:
     assert find_lungs(hu, SPACING).voxels(hu.shape)[tuple(center.astype(int))]
 
 
-def test_lungs_that_the_view_cuts_off() -> None:
-    hu = chest()[:, 30:90, 40:]
+@pytest.mark.parametrize("outside", [-1000, -900, -800])
+def test_neither_what_is_around_the_body_nor_a_hollow_couch(outside: int) -> None:
+    """Clothes, blankets and couches have the HU of lung."""
+    hu = chest(outside)
+    hu[:, 120:134, 20:140] = 100
+    hu[:, 122:132, 22:138] = outside
     found = find_lungs(hu, SPACING).voxels(hu.shape)
     assert found[hu == -850].mean() > 0.99
+    assert found.sum() < 1.5 * (hu == -850).sum()
+    assert not found[:, 120:].any()
 
 
 @pytest.mark.parametrize("hu", [np.zeros((20, 40, 40)), np.full((20, 40, 40), -1000.0)])

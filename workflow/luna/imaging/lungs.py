@@ -8,9 +8,8 @@ from scipy import ndimage
 
 from luna.base.arrays import BoolArray, FloatArray, Volume
 
-AIR_HU = -500
-OUTSIDE_HU = -940
-"""Air at the border of a slice is lung if it is denser than this on average: that around a body is not."""
+AIR_HU, BODY_HU = -500, -300
+"""Lung is below the first, the body's tissue above the second; clothes and couch covers are between."""
 COARSE_MM = 2.0
 """Lungs are looked for in blocks of voxels up to this size."""
 CLOSED_MM = 15.0
@@ -52,7 +51,7 @@ def find_lungs(hu: npt.NDArray[np.generic], spacing: FloatArray) -> Lungs:
     sizes = np.bincount(regions.ravel())
     sizes[0] = 0
     large = np.flatnonzero(sizes >= max(1, _SMALLEST_SHARE * sizes.max()))
-    return Lungs(_closed(np.isin(regions, large), spacing * blocks), blocks)
+    return Lungs(close_lungs(np.isin(regions, large), spacing * blocks), blocks)
 
 
 def block_means(volume: npt.NDArray[np.generic], blocks: tuple[int, ...]) -> Volume:
@@ -71,21 +70,20 @@ def block_means(volume: npt.NDArray[np.generic], blocks: tuple[int, ...]) -> Vol
 
 
 def _air_in_body(coarse: Volume) -> BoolArray:
-    """Air that is not around the body, slice by slice: at its ends, a CT may cut through the windpipe."""
-    in_plane = np.zeros((3, 3, 3), dtype=bool)
-    in_plane[1] = ndimage.generate_binary_structure(2, 1)
-    regions, count = ndimage.label(coarse < AIR_HU, in_plane)
-    faces = [regions[:, 0], regions[:, -1], regions[:, :, 0], regions[:, :, -1]]
-    at_border = np.unique(np.concatenate([face.ravel() for face in faces]))
-    means = ndimage.mean(coarse, regions, at_border)
-    outside = np.zeros(count + 1, dtype=bool)
-    outside[at_border] = np.asarray(means) < OUTSIDE_HU
-    outside[0] = True
-    return ~outside[regions]
+    """Air that the body encloses, slice by slice: at its ends, a CT may cut through the windpipe.
+
+    The body is the largest thing that is not air. What a hollow couch encloses is not in it.
+    """
+    things, _ = ndimage.label(coarse > BODY_HU)
+    sizes = np.bincount(things.ravel(), minlength=2)
+    sizes[0] = 0
+    body = things == max(1, sizes.argmax())
+    filled = np.stack([ndimage.binary_fill_holes(layer) for layer in body])
+    return np.asarray(filled & (coarse < AIR_HU))
 
 
-def _closed(lungs: BoolArray, spacing: FloatArray) -> BoolArray:
-    """The lungs closed with a ball of CLOSED_MM and grown by WALL_MM, by distances in mm."""
+def close_lungs(lungs: BoolArray, spacing: FloatArray) -> BoolArray:
+    """Lungs (index, row, column) closed with a ball of CLOSED_MM and grown by WALL_MM, by distances in mm."""
     reach = np.ceil((CLOSED_MM + WALL_MM) / spacing).astype(int)
     padded = np.pad(lungs, [(each, each) for each in reach])
     if not (found := ndimage.find_objects(padded.astype(np.uint8))):
