@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from luna.imaging.ct import Ct
 from luna.imaging.geometry import irc_to_xyz
@@ -50,6 +51,32 @@ def test_each_nodule_once_the_most_suspicious_first() -> None:
     assert found.labels[20, 40, 40] == 1
     assert found.labels[20, 60, 120] == 2
     assert set(np.unique(found.labels)) == {0, 1, 2}
+
+
+def test_what_an_earlier_finding_leaves_of_a_nodule_is_none() -> None:
+    """A second place at the rim of a nodule, beyond the first outline, is no shell around it."""
+    ct = ct_with(((20, 40, 40), 10, 40))
+    for away in range(6, 13):
+        places = proposals(((20, 40, 40), 0.9), ((20, 40, 40 + away), 0.8))
+        assert len(measure(ct, two_lungs(), places, 0.1, 30).findings) == 1, away
+
+
+def test_every_finding_is_in_one_piece() -> None:
+    rng = np.random.default_rng(0)
+    hu = ndimage.gaussian_filter(rng.normal(-600, 900, SHAPE), 1.5).clip(-1000, 400).astype(np.int16)
+    ct = Ct("1.2.3", hu, grid())
+    places = [tuple(rng.integers((5, 20, 20), (35, 80, 140)).tolist()) for _ in range(40)]
+    found = measure(ct, two_lungs(), proposals(*((place, 0.9) for place in places)), 0.1, 100)
+    assert len(found.findings) > 5
+    for each in found.findings:
+        assert ndimage.label(found.labels == each.rank)[1] == 1
+
+
+def test_one_lung_alone_has_no_side() -> None:
+    mask = two_lungs().mask.copy()
+    mask[:, :, 40:] = False
+    assert middle_of_chest(Lungs(mask, (1, 2, 2)), grid()) is None
+    assert middle_of_chest(two_lungs(), grid()) == pytest.approx(-100 + 79.5 * 0.7, abs=5)
 
 
 def test_no_more_than_asked_for() -> None:

@@ -10,6 +10,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 
 from luna.base.errors import UserError
+from luna.imaging.problem import BadCtError
 from luna.scans.sources import Scan, find_scans
 
 from .series import grid, slices_of, write
@@ -107,6 +108,26 @@ def test_copies_of_slices_count_once(tmp_path: Path) -> None:
     (scan,), left_out = found(tmp_path / "ct")
     np.testing.assert_array_equal(scan.read().hu, HU)
     assert "b: 2 files: a copy of a slice that is there already" in left_out
+
+
+def test_reconstructions_whose_slices_have_one_uid(tmp_path: Path) -> None:
+    for name in ("1.2.3", "1.2.4"):
+        write(changed(slices_of(HU, grid(), name), SOPInstanceUID="1.9"), tmp_path / "ct" / name)
+    scans, left_out = found(tmp_path / "ct")
+    assert [len(scan.slices) for scan in scans] == [10, 10]
+    assert not left_out
+
+
+def test_a_doubled_slice_is_told_even_where_each_slice_is_an_acquisition(tmp_path: Path) -> None:
+    slices = slices_of(HU, grid())
+    again = slices_of(HU, grid())[4]
+    again.SOPInstanceUID = again.file_meta.MediaStorageSOPInstanceUID = "1.9.9"
+    for number, data in enumerate([*slices, again]):
+        data.AcquisitionNumber = number
+    write([*slices, again], tmp_path / "ct")
+    (scan,), _ = found(tmp_path / "ct")
+    with pytest.raises(BadCtError, match="at the place of another"):
+        scan.read()
 
 
 def test_image_files_of_one_name_and_earlier_results(tmp_path: Path) -> None:

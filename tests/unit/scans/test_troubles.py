@@ -42,6 +42,12 @@ def numbered_backwards(slices: list[Dataset]) -> list[Dataset]:
     return slices
 
 
+def numbered_from_0(slices: list[Dataset]) -> list[Dataset]:
+    for number, data in enumerate(slices):
+        data.InstanceNumber = number
+    return slices
+
+
 def slope_and_intercept_by_slice(slices: list[Dataset]) -> list[Dataset]:
     for number, (data, layer) in enumerate(zip(slices, HU, strict=True)):
         slope, intercept = (2, 1)[number % 2], -1024 - 2 * number
@@ -81,7 +87,7 @@ def private_tags_and_burned_in(slices: list[Dataset]) -> list[Dataset]:
 @pytest.mark.parametrize(
     "change",
     [
-        any_order, numbered_backwards, slope_and_intercept_by_slice, unsigned, twelve_bits,
+        any_order, numbered_backwards, numbered_from_0, slope_and_intercept_by_slice, unsigned, twelve_bits,
         run_length_encoded, private_tags_and_burned_in,
     ],
 )  # fmt: skip

@@ -23,6 +23,7 @@ from luna.imaging.geometry import Grid
 from luna.imaging.header import CtHeader
 from luna.imaging.problem import BadCtError, Problem
 
+_INT16 = (-32768, 32767)
 _STEP_TOLERANCE = 0.01
 _IN_PLANE_TOLERANCE_MM = 0.1
 _INTERCEPT_TOLERANCE_HU = 200.0
@@ -78,19 +79,24 @@ def read_dicom_files(
 
 
 def dicom_voxels(series: DicomSeries) -> npt.NDArray[Any]:
-    """Voxels (index, row, column) in HU. Raises BadCtError for a slice whose voxels are not all there."""
+    """Voxels (index, row, column) in HU. Raises BadCtError for a slice whose voxels are not all there.
+
+    The stored voxels of slices are dropped on the way: all of them, twice, would take much memory.
+    """
     first = series.slices[0]
     if first.data.file_meta.TransferSyntaxUID.is_compressed and first.frame is None:
         from luna.imaging.itk import read_dicom_voxels
 
         return read_dicom_voxels([each.path for each in series.slices])
     problems = []
-    hu = np.empty(series.header.shape, dtype=np.float32)
+    hu = np.empty(series.header.shape, dtype=np.int16)
     for number, each in enumerate(series.slices):
         try:
-            hu[number] = each.stored * each.slope + each.intercept
+            hu[number] = np.rint(np.clip(each.stored * each.slope + each.intercept, *_INT16))
         except (AttributeError, ValueError, TypeError, NotImplementedError, RuntimeError) as error:
             problems.append(Problem("unreadable", str(each.path), f"its voxels cannot be read ({error})"))
+        if each.frame is None and "PixelData" in each.data:
+            del each.data.PixelData
     if problems:
         raise BadCtError(problems)
     return hu

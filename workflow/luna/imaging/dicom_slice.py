@@ -35,15 +35,16 @@ class Slice:
     @property
     def stored(self) -> npt.NDArray[Any]:
         """Its voxels as they are stored, before slope and intercept. Raises what pydicom raises."""
-        pixels: npt.NDArray[Any] = self.data.pixel_array
-        return pixels if self.frame is None else pixels[self.frame]
+        from pydicom.pixels import pixel_array
+
+        return pixel_array(self.data, index=self.frame)
 
     @property
     def number(self) -> int | None:
         """What viewers call it: the number of the frame, or InstanceNumber; None where there is neither."""
         if self.frame is not None:
             return self.frame + 1
-        text = str(self.data.get("InstanceNumber") or "")
+        text = str(self.data.get("InstanceNumber", ""))
         return int(text) if text.lstrip("-").isdecimal() else None
 
 

@@ -16,6 +16,7 @@ _TAGS = [
     "SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "Modality", "ImageType", "AcquisitionNumber",
     "NumberOfFrames",     "ImagePositionPatient", "ImageOrientationPatient", "DirectoryRecordSequence",
 ]  # fmt: skip
+_IDENTITY = ("SOPInstanceUID", "SeriesInstanceUID", "AcquisitionNumber", "ImagePositionPatient")
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 _KINDS = {"SR": "a report", "PR": "a presentation state", "SEG": "a segmentation"}
 _SAME_PLACE_MM = 0.01
@@ -42,19 +43,19 @@ def find_series(files: Iterable[Path], derived: bool) -> tuple[list[FoundSeries]
     acquisitions in one series, at the same places, are two series.
     """
     series: dict[str, list[tuple[Path, Dataset]]] = {}
-    known: set[tuple[str, str]] = set()
+    known: set[tuple[str, ...]] = set()
     reasons: Counter[tuple[str, str]] = Counter()
     for path in files:
         data, reason = _header(path)
         reason = reason or _why_not(data, derived)
-        # Some programs give all slices one uid: the same slice is at the same place too.
-        identity = (str(data.get("SOPInstanceUID")), str(data.get("ImagePositionPatient")))
+        # Some programs give all slices one uid: the same slice is at the same place in the same series, too.
+        identity = tuple(str(data.get(name)) for name in _IDENTITY)
         if not reason and identity in known:
             reason = "a copy of a slice that is there already"
-        known.add(identity)
         if reason:
             reasons[str(path.parent), reason] += 1
         else:
+            known.add(identity)
             series.setdefault(str(data.SeriesInstanceUID), []).append((path, data))
     left_out = [
         LeftOut(folder, f"{count} {'file' if count == 1 else 'files'}: {reason}")
@@ -109,21 +110,22 @@ def _why_not(data: "Dataset", derived: bool) -> str:
 
 def _acquisitions(
     uid: str, members: Sequence[tuple[Path, "Dataset"]]
-) -> Iterable[tuple[str, list[tuple[Path, "Dataset"]]]]:
-    """A series, in as many parts as it has acquisitions where those overlap."""
-    numbers = {str(data.get("AcquisitionNumber") or "") for _, data in members}
-    if len(numbers) == 1 or not _overlap([data for _, data in members]):
-        yield uid, list(members)
-        return
-    for number in sorted(numbers, key=lambda text: (len(text), text)):
-        part = [(path, data) for path, data in members if str(data.get("AcquisitionNumber") or "") == number]
-        yield f"{uid} acquisition {number or 'without number'}", part
+) -> Iterable[tuple[str, Sequence[tuple[Path, "Dataset"]]]]:
+    """A series, in as many parts as it has acquisitions where those overlap and each is a volume itself."""
+    parts: dict[str, list[tuple[Path, Dataset]]] = {}
+    for path, data in members:
+        parts.setdefault(str(data.get("AcquisitionNumber") or ""), []).append((path, data))
+    whole = all(len(part) >= MIN_SLICES and not _overlap(part) for part in parts.values())
+    if len(parts) == 1 or not whole or not _overlap(members):
+        return [(uid, members)]
+    numbers = sorted(parts, key=lambda text: (len(text), text))
+    return [(f"{uid} acquisition {number or 'without number'}", parts[number]) for number in numbers]
 
 
-def _overlap(slices: Sequence["Dataset"]) -> bool:
+def _overlap(members: Sequence[tuple[Path, "Dataset"]]) -> bool:
     """Whether two slices are at one place. Slices whose places are damaged overlap with none."""
     try:
-        places = np.array([[float(mm) for mm in data.ImagePositionPatient] for data in slices])
+        places = np.array([[float(mm) for mm in data.ImagePositionPatient] for _, data in members])
     except (AttributeError, TypeError, ValueError):
         return False
     rounded = np.round(places / _SAME_PLACE_MM).astype(np.int64)

@@ -46,8 +46,8 @@ class Outline(NamedTuple):
 def outline(hu: npt.NDArray[np.generic], lungs: BoolArray, irc: IntArray, spacing: FloatArray) -> Outline:
     """The nodule at a voxel: what is bright beside the lung around it, without vessels and wall.
 
-    hu, lungs: (index, row, column); spacing in the same order, in mm. A place outside the lungs is outlined
-    without them. The mask has at least one voxel.
+    hu, lungs: (index, row, column); irc: a voxel; spacing in their order, in mm. The mask is in one piece, of
+    one voxel at least. A place outside the lungs is outlined without them.
     """
     reach = np.ceil(REACH_MM / spacing).astype(int)
     start = np.maximum(0, irc - reach)
@@ -85,7 +85,7 @@ def _without_what_hangs_on(region: BoolArray, seed: tuple[int, ...], spacing: Fl
     inner = _region_of(depth > _OPENED * radius, seed)
     grown = ndimage.distance_transform_edt(~inner, sampling=spacing) <= _OPENED * radius + spacing.min() / 2
     within = _distances(region.shape, seed, spacing) <= _FARTHEST * radius + _FARTHEST_MM
-    return np.asarray(region & grown & within)
+    return _region_of(region & grown & within, seed)
 
 
 def _region_of(mask: BoolArray, seed: tuple[int, ...]) -> BoolArray:

@@ -26,8 +26,10 @@ _RIND_MM = 1.0
 _LEAST_DIAMETER_MM = 6.0
 """In smaller ones too few voxels are free of lung to tell their kind."""
 _LEAST_VOXELS = 8
-_BINS = 40
-"""Between the quartiles of the lungs' width, to find the middle."""
+_FEWEST_BINS, _VALLEY = 8, 0.6
+"""Across both lungs, to find the middle; it holds at most this share of each lung's fullest bin."""
+_OWN_SHARE = 0.5
+"""A finding whose outline is less its own belongs to earlier ones."""
 
 
 class Record(BaseModel):
@@ -52,7 +54,7 @@ class Finding(Record):
     z: float
     """From the feet to the head, in mm."""
     index: int
-    """Its voxel: slice, from 0 on, in the order of z for an axial series."""
+    """Its voxel: slice, from 0 on; of a DICOM series, along the normal of its slices."""
     row: int
     """Row, from 0 on."""
     column: int
@@ -81,7 +83,8 @@ class Measured(NamedTuple):
 def measure(ct: Ct, lungs: Lungs, proposals: Proposals, least: float, most: int) -> Measured:
     """The findings among proposals: at least as probable as `least`, at most so many, each nodule once.
 
-    A place within the outline of a more suspicious one belongs to it.
+    proposals: the most suspicious first. One that lies in the outline of an earlier one, or whose own outline
+    is mostly in those of earlier ones, belongs to them.
     """
     spacing = ct.grid.spacing[::-1]
     inside = lungs.voxels(ct.hu.shape)
@@ -93,15 +96,24 @@ def measure(ct: Ct, lungs: Lungs, proposals: Proposals, least: float, most: int)
             break
         if labels[tuple(place)]:
             continue
-        outlined = outline(ct.hu, inside, place, spacing)
-        part = labels[outlined.box]
-        free = outlined.mask & (part == 0)
-        if not free.any():
+        outlined = _not_taken(outline(ct.hu, inside, place, spacing), labels)
+        if outlined is None:
             continue
-        outlined = outlined._replace(mask=free)
-        part[free] = len(findings) + 1
-        findings.append(_finding(ct, outlined, len(findings) + 1, float(probability), float(spread), middle))
+        rank = len(findings) + 1
+        labels[outlined.box][outlined.mask] = rank
+        findings.append(_finding(ct, outlined, rank, float(probability), float(spread), middle))
     return Measured(findings, labels)
+
+
+def _not_taken(outlined: Outline, labels: npt.NDArray[np.uint16]) -> Outline | None:
+    """What earlier findings leave of an outline, in one piece; None where they have most of it."""
+    pieces, _ = ndimage.label(outlined.mask & (labels[outlined.box] == 0))
+    sizes = np.bincount(pieces.ravel(), minlength=2)
+    sizes[0] = 0
+    largest = int(sizes.argmax())
+    if sizes[largest] < _OWN_SHARE * outlined.mask.sum():
+        return None
+    return outlined._replace(mask=pieces == largest)
 
 
 def _finding(
@@ -136,14 +148,20 @@ def attenuation_of(hu: npt.NDArray[np.generic], mask: BoolArray, spacing: FloatA
 
 
 def middle_of_chest(lungs: Lungs, grid: Grid) -> float | None:
-    """x in mm between the two lungs: where the fewest of their voxels are, in the middle half of them."""
+    """x in mm between the two lungs: where the fewest of their voxels are, in the middle half of them.
+
+    None where there is no valley between two lungs, as in a CT that shows only one.
+    """
     blocks = np.argwhere(lungs.mask)
     if not len(blocks):
         return None
     x = irc_to_xyz((blocks + 0.5) * lungs.blocks - 0.5, grid)[:, 0]
-    low, high = np.percentile(x, [25, 75])
-    counts, edges = np.histogram(x, bins=_BINS, range=(low, high))
-    smooth = ndimage.uniform_filter1d(counts.astype(float), _BINS // 8, mode="nearest")
-    fewest = np.flatnonzero(smooth == smooth.min())
-    middle = fewest[len(fewest) // 2]
+    width = 2 * float(np.max(grid.spacing[::-1][1:] * lungs.blocks[1:]))
+    counts, edges = np.histogram(x, bins=max(_FEWEST_BINS, int(np.ptp(x) / width)))
+    smooth = ndimage.uniform_filter1d(counts.astype(float), 3, mode="nearest")
+    low, high = np.searchsorted(edges, np.percentile(x, [25, 75]))
+    fewest = low + np.flatnonzero(smooth[low:high] == smooth[low:high].min())
+    middle = int(fewest[len(fewest) // 2])
+    if smooth[middle] > _VALLEY * min(smooth[:middle].max(initial=0), smooth[middle + 1 :].max(initial=0)):
+        return None
     return float((edges[middle] + edges[middle + 1]) / 2)
