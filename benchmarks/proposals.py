@@ -31,7 +31,7 @@ from luna.phantom.dataset import draw_series
 from luna.runtime.cores import usable_threads
 from luna.runtime.device import prepared_device
 from luna.scans.findings import measure
-from luna.scans.judge import Judge, load_judges
+from luna.scans.models import LoadedModel, Models, load_models
 from luna.scans.propose import BLOBS, HALVED, SIFTED, propose
 from rod import CUBE, RESAMPLES, SPACING_MM, groups, parsed, parser_of, read_rod
 
@@ -56,9 +56,7 @@ class Scores(NamedTuple):
     mean: FloatArray
 
 
-def scores_of(
-    ct: Ct, inside: BoolArray, sieve: Judge, judges: list[Judge], near: FloatArray | None
-) -> Scores:
+def scores_of(ct: Ct, inside: BoolArray, models: Models, near: FloatArray | None) -> Scores:
     """Of the blobs in a CT; with `near` (center irc, radius in mm) only of those in a nodule."""
     spacing = ct.grid.spacing[::-1]
     blobs = find_blobs(ct.hu, inside, spacing)
@@ -69,8 +67,8 @@ def scores_of(
     irc, response = blobs.irc[chosen], blobs.response[chosen]
     if near is not None:
         irc, response = irc[:HITS], response[:HITS]
-    each = np.stack([judge.probabilities(ct, irc) for judge in judges])
-    return Scores(response, sieve.probabilities(ct, irc), each[0], each.mean(axis=0))
+    each = np.stack([model.probabilities(ct, irc) for model in models.ensemble])
+    return Scores(response, models.sieve.probabilities(ct, irc), each[0], each.mean(axis=0))
 
 
 def found_at(nodule: Scores, others: Scores, most: int) -> bool:
@@ -99,19 +97,19 @@ def cube_ct(cube: npt.NDArray[np.int16], name: str) -> tuple[Ct, BoolArray]:
     return Ct(name, hu, Grid(np.zeros(3), spacing[::-1], np.eye(3))), inside
 
 
-def recall_lines(folder: Path, sieve: Judge, judges: list[Judge]) -> Iterator[str]:
+def recall_lines(folder: Path, models: Models) -> Iterator[str]:
     """Recall of the nodules at several numbers of proposals, as lines of Markdown."""
     rod = read_rod(folder)
     masks = np.load(folder / "real_nodules" / "cubes51.npz")["mask"].transpose(0, 3, 1, 2)[:, ::-1]
     ct = read_ct(folder / "ricord_ct" / "RICORD-1A-419639-000082.mha")
     inside = find_lungs(ct.hu, ct.grid.spacing[::-1]).voxels(ct.hu.shape)
-    others = scores_of(ct, inside, sieve, judges, None)
+    others = scores_of(ct, inside, models, None)
     found = []
     for number, (cube, mask) in enumerate(zip(rod.nodules.cubes, masks, strict=True)):
         one, lung = cube_ct(cube, str(number))
         center = np.argwhere(mask).mean(axis=0) / SPACING_MM
         near = np.array([*center, rod.labels["diameter_mm"].iloc[number] / 2])
-        scores = scores_of(one, lung, sieve, judges, near)
+        scores = scores_of(one, lung, models, near)
         found.append([found_at(scores, others, most) for most in COUNTS])
     table = pd.DataFrame(found, columns=COUNTS)
     large = (rod.labels["diameter_mm"] >= LEAST_MM).to_numpy()
@@ -138,7 +136,7 @@ def with_interval(found: BoolArray, patients: npt.NDArray[np.str_]) -> str:
     return f"{found.mean():.3f} ({low:.3f} to {high:.3f})"
 
 
-def chest_lines(count: int, sieve: Judge, judges: list[Judge]) -> Iterator[str]:
+def chest_lines(count: int, models: Models) -> Iterator[str]:
     """What predict finds in whole phantom chests, as lines of Markdown."""
     settings = PhantomSettings(series=count, view="chest", size=384, slices=200, nodules=NODULES)
     hits, false = [], dict.fromkeys(PROBABILITIES, 0)
@@ -147,7 +145,7 @@ def chest_lines(count: int, sieve: Judge, judges: list[Judge]) -> Iterator[str]:
         ct = Ct(str(number), drawn.hu, drawn.grid)
         spacing = ct.grid.spacing[::-1]
         lungs = find_lungs(ct.hu, spacing)
-        proposals = propose(ct, lungs.voxels(ct.hu.shape), sieve, judges, 200)
+        proposals = propose(ct, lungs.voxels(ct.hu.shape), models, 200)
         findings = measure(ct, lungs, proposals, min(PROBABILITIES), 1000).findings
         places = np.array([(each.index, each.row, each.column) for each in findings]).reshape(-1, 3)
         probability = np.array([each.probability for each in findings])
@@ -178,10 +176,10 @@ def main() -> None:
     parser.add_argument("--chests", type=int, default=0, help="whole phantom chests to look at")
     options = parsed(parser)
     with prepared_device("cpu", usable_threads(2)) as device:
-        sieve, judges = Judge.load(shipped_sieve(), device), load_judges(shipped_models(), device)
-        for line in recall_lines(options.data, sieve, judges):
+        models = Models(load_models(shipped_models(), device), LoadedModel.load(shipped_sieve(), device))
+        for line in recall_lines(options.data, models):
             print(line, flush=True)
-        for line in chest_lines(options.chests, sieve, judges) if options.chests else ():
+        for line in chest_lines(options.chests, models) if options.chests else ():
             print(line, flush=True)
 
 

@@ -11,7 +11,10 @@ not judged again.
 """
 
 import argparse
+import logging
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,9 +29,9 @@ from luna.config.machine import Machine
 from luna.model.shipped import shipped_models, shipped_sieve
 from luna.runtime.cores import usable_threads
 from luna.runtime.device import prepared_device
-from luna.scans.batch import SUMMARY, Batch, Outcome, judge_scans
-from luna.scans.judge import Judge, load_judges, model_files
-from luna.scans.scan import Candidates, Panel, Settings
+from luna.scans.batch import LIKELY, SUMMARY, Batch, Outcome, predict_scans
+from luna.scans.models import LoadedModel, Models, load_models, model_files
+from luna.scans.scan import Candidates, Settings
 
 
 def parser() -> argparse.ArgumentParser:
@@ -37,9 +40,9 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("scans", type=Path, nargs="+", metavar="SCAN")
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where results are written")
     parser.add_argument(
-        "--model", type=Path, nargs="+", metavar="MODEL",
-        help="model.pt of a training, several, or folders of them: the mean of their calibrated probabilities"
-        " counts. Default: the models in weights/",
+        "--model", type=Path, action="append", metavar="MODEL",
+        help="model.pt of a training, or a folder of them; may be given several times: the mean of their"
+        " calibrated probabilities counts. Default: the models in weights/",
     )  # fmt: skip
     parser.add_argument("--candidates", type=Path, help="a table: seriesuid, coordX, coordY, coordZ (mm)")
     parser.add_argument(
@@ -59,6 +62,12 @@ def parser() -> argparse.ArgumentParser:
 @command_line_program
 def main(argv: Sequence[str] | None = None) -> None:
     options = parser().parse_args(argv)
+    # They tell of every odd attribute of every slice.
+    logging.getLogger("pydicom").setLevel(logging.ERROR)
+    logging.getLogger("highdicom").setLevel(logging.WARNING)
+    if threading.current_thread() is threading.main_thread():
+        # So that what was unpacked is deleted.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
     machine = section_of(options, Machine, only=["device", "threads"])
     models = model_files(options.model or shipped_models())
     sieve = shipped_sieve()
@@ -67,7 +76,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     settings = Settings(candidates, options.proposals, options.least, options.most)
     batch = Batch(options.scans, options.out, settings, options.derived, made_of)
     with prepared_device(machine.device, usable_threads(machine.threads)) as device:
-        outcomes = judge_scans(batch, Panel(load_judges(models, device), Judge.load(sieve, device)))
+        loaded = Models(load_models(models, device), LoadedModel.load(sieve, device))
+        outcomes = predict_scans(batch, loaded)
     report(outcomes, options.out)
 
 
@@ -76,12 +86,17 @@ def report(outcomes: Sequence[Outcome], out: Path) -> None:
     print("Research software, no medical device.", file=sys.stderr)
     for each in outcomes:
         if each.status == "done":
-            print(f"{each.folder}: {each.findings} findings, {each.above_half} of them above 0.5")
+            found = f"{each.findings} finding{'s' * (each.findings != 1)}"
+            print(f"{each.folder}: {found}, {each.likely} with a probability of {LIKELY:g} or more")
         if each.status == "skipped":
             print(f"skipped: {each.where}: {each.reason}", file=sys.stderr)
-    failed = [f"{each.where}: {each.reason}" for each in outcomes if each.status == "failed"]
+    failed = [
+        each.reason if each.where in each.reason else f"{each.where}: {each.reason}"
+        for each in outcomes
+        if each.status == "failed"
+    ]
     if failed:
-        raise UserError(f"{len(failed)} scans failed; {out / SUMMARY} lists all", failed)
+        raise UserError(f"{len(failed)} of the scans failed; {out / SUMMARY} lists all", failed)
 
 
 if __name__ == "__main__":

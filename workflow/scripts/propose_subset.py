@@ -20,8 +20,7 @@ from luna.model.shipped import shipped_models, shipped_sieve
 from luna.runtime.cores import usable_threads
 from luna.runtime.device import prepared_device
 from luna.scans.dataset import propose_candidates
-from luna.scans.judge import Judge, load_judges
-from luna.scans.scan import Panel
+from luna.scans.models import LoadedModel, Models, load_models
 
 
 def parser() -> argparse.ArgumentParser:
@@ -45,8 +44,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     annotations = rows_of(read_annotations(options.annotations))
     cts = find_cts(options.root / f"subset{options.subset}")
     with prepared_device(machine.device, usable_threads(machine.threads)) as device:
-        panel = Panel(load_judges(shipped_models(), device), Judge.load(shipped_sieve(), device))
-        write_csv(options.out, propose_candidates(cts, annotations, panel, most))
+        models = Models(load_models(shipped_models(), device), LoadedModel.load(shipped_sieve(), device))
+        write_csv(options.out, propose_candidates(cts, annotations, models, most))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from luna.imaging.geometry import Grid, irc_to_xyz
 from luna.scans.dicom_output import write_dicom_findings
 from luna.scans.findings import Finding
 from luna.scans.outputs import LABELS, REPORT, SEGMENTATION, write_images
-from luna.scans.sources import find_scans
+from luna.scans.sources import Search
 
 from .series import enhanced, grid, slices_of, write
 
@@ -146,13 +146,13 @@ def test_an_anonymised_series(tmp_path: Path) -> None:
     for data in slices:
         del data.FrameOfReferenceUID
     (note,) = notes_of(tmp_path / "b", slices)
-    assert "labels.nii.gz was written instead of DICOM" in note
+    assert "finding_labels.nii.gz was written instead of DICOM" in note
     assert (tmp_path / "b" / LABELS).exists()
     assert not (tmp_path / "b" / SEGMENTATION).exists()
 
 
 def notes_of(folder: Path, slices: list[pydicom.Dataset]) -> list[str]:
     write(slices, folder / "ct")
-    (scan,), _ = find_scans([folder / "ct"], folder / "unpacked", False, folder / "out")
+    (scan,), _ = Search(folder / "unpacked", folder / "out").scans([folder / "ct"], derived=False)
     series = read_dicom(folder / "ct", voxels=False)
     return write_images(folder, scan.read(), series.slices, labels_of(), FINDINGS)

@@ -3,11 +3,13 @@
 import json
 import shutil
 import subprocess
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import predict
+import pydicom
 import pytest
 import SimpleITK as sitk
 
@@ -115,7 +117,7 @@ def test_a_scan_that_fails_does_not_stop_the_others(
     (scans / "a.nii.gz").write_bytes(b"broken")
     sitk.WriteImage(sitk.GetImageFromArray(np.full((20, 40, 40), 30, np.int16)), str(scans / "b.mha"))
     sitk.WriteImage(sitk.ReadImage(str(chest)), str(scans / "c.mha"))
-    with pytest.raises(UserError, match="2 scans failed") as caught:
+    with pytest.raises(UserError, match="2 of the scans failed") as caught:
         run(tmp_path / "out", model, scans)
     assert "a.nii.gz" in str(caught.value)
     table = pd.read_csv(tmp_path / "out" / "summary.csv").set_index("scan")
@@ -123,6 +125,65 @@ def test_a_scan_that_fails_does_not_stop_the_others(
     assert table["findings"]["c"] == 5
     assert table["reason"]["b"]
     assert "no medical device" in capsys.readouterr().err
+
+
+def copy_of(chest: Path, path: Path, brighter: int = 0) -> Path:
+    """The chest as an .mha file, perhaps with other voxels."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sitk.WriteImage(sitk.ReadImage(str(chest)) + brighter, str(path))
+    return path
+
+
+def test_scans_of_one_name_keep_their_results(chest: Path, model: Path, tmp_path: Path) -> None:
+    """In one run and in several; the summary has them all."""
+    first = copy_of(chest, tmp_path / "a" / "ct.mha")
+    second = copy_of(chest, tmp_path / "b" / "ct.mha", brighter=3)
+    run(tmp_path / "out", model, first)
+    before = (tmp_path / "out" / "ct" / TABLE).read_bytes()
+    table = run(tmp_path / "out", model, second)
+    assert sorted(Path(folder).name for folder in table["folder"]) == ["ct", "ct-2"]
+    assert (tmp_path / "out" / "ct" / TABLE).read_bytes() == before
+    table = run(tmp_path / "both", model, first, second)
+    assert sorted(Path(folder).name for folder in table["folder"]) == ["ct", "ct-2"]
+
+
+def test_no_old_results_beside_a_scan_that_fails(chest: Path, model: Path, tmp_path: Path) -> None:
+    scan = copy_of(chest, tmp_path / "ct.mha")
+    run(tmp_path / "out", model, scan)
+    (tmp_path / "out" / "ct" / PAGE).unlink()
+    run(tmp_path / "out", model, scan)
+    assert (tmp_path / "out" / "ct" / PAGE).exists()
+    # The same scan, but now with other models and no way to read it.
+    shutil.copytree(tmp_path / "out", tmp_path / "again")
+    (tmp_path / "again" / "ct" / JSON).unlink()
+    (tmp_path / "again" / "ct" / JSON).mkdir()
+    with pytest.raises(UserError, match="1 of the scans failed"):
+        run(tmp_path / "again", model, scan)
+    assert not (tmp_path / "again" / "ct" / "done.json").exists()
+
+
+def test_a_uid_that_is_a_path(chest_series: Path, model: Path, tmp_path: Path) -> None:
+    for path in sorted(chest_series.iterdir()):
+        data = pydicom.dcmread(path)
+        data.SeriesInstanceUID = "../../escaped"
+        (tmp_path / "in").mkdir(exist_ok=True)
+        data.save_as(tmp_path / "in" / path.name)
+    run(tmp_path / "a" / "b" / "out", model, tmp_path / "in")
+    assert (tmp_path / "a" / "b" / "out" / "_.._escaped" / TABLE).exists()
+    assert not list(tmp_path.glob("*escaped*"))
+
+
+def test_an_archive_is_named_in_the_results(chest: Path, model: Path, tmp_path: Path) -> None:
+    scan = copy_of(chest, tmp_path / "in" / "ct.mha")
+    with zipfile.ZipFile(tmp_path / "scan.zip", "w") as archive:
+        archive.write(scan, "x/ct.mha")
+        archive.writestr("x/bad.nii.gz", b"broken")
+    with pytest.raises(UserError, match=r"scan\.zip/x/bad\.nii\.gz: cannot be read"):
+        run(tmp_path / "out", model, tmp_path / "scan.zip")
+    text = (tmp_path / "out" / "summary.csv").read_text()
+    assert "scan.zip/x/ct.mha" in text
+    assert "unpacked" not in text + (tmp_path / "out" / "ct" / "done.json").read_text()
+    assert not list((tmp_path / "out").glob(".unpacked*"))
 
 
 def test_places_of_ones_own_come_out_as_they_went_in(chest: Path, model: Path, tmp_path: Path) -> None:
@@ -134,14 +195,15 @@ def test_places_of_ones_own_come_out_as_they_went_in(chest: Path, model: Path, t
     run(tmp_path / "out", model, chest, "--candidates", tmp_path / "p.csv")
     written = pd.read_csv(tmp_path / "out" / chest.stem / SUBMISSION)
     assert sorted(written[columns].itertuples(index=False, name=None)) == sorted(points)
-    for change, reason in (
-        ({"coordX": 9e9}, r"points outside the scan: 2 \(lines 2, 3\)"),
-        ({"seriesuid": "1.2"}, "has no row whose seriesuid is"),
-    ):
-        table = pd.DataFrame(points, columns=columns).assign(**change)
-        table.to_csv(tmp_path / "p.csv", index=False)
-        with pytest.raises(UserError, match=reason):
-            run(tmp_path / "out", model, chest, "--candidates", tmp_path / "p.csv")
+    table = pd.DataFrame(points, columns=columns)
+    table.assign(coordX=9e9).to_csv(tmp_path / "p.csv", index=False)
+    with pytest.raises(UserError, match=r"points outside the scan: 2 \(lines 2, 3\)"):
+        run(tmp_path / "out", model, chest, "--candidates", tmp_path / "p.csv")
+    # A scan without places is not looked at; that it was not is said.
+    table.assign(seriesuid="1.2").to_csv(tmp_path / "p.csv", index=False)
+    (row,) = run(tmp_path / "out", model, chest, "--candidates", tmp_path / "p.csv").itertuples()
+    assert row.status == "skipped"
+    assert "has no row whose seriesuid is" in row.reason
 
 
 def test_an_ensemble_and_its_spread(chest: Path, model: Path, tmp_path: Path) -> None:

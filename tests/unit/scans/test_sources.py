@@ -1,5 +1,6 @@
 """Whatever a user names: every CT series in it is found, and what is left out is named with a reason."""
 
+import os
 import zipfile
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from pydicom.uid import generate_uid
 
 from luna.base.errors import UserError
 from luna.imaging.problem import BadCtError
-from luna.scans.sources import Scan, find_scans
+from luna.scans.sources import Scan, Search
 
 from .series import grid, slices_of, write
 
@@ -21,7 +22,7 @@ HU = np.random.default_rng(0).integers(-900, 100, (10, 16, 16)).astype(np.int16)
 def found(*paths: Path, derived: bool = False) -> tuple[list[Scan], str]:
     """The scans, and the reasons of all that is left out."""
     work = paths[0].parent
-    scans, left_out = find_scans(paths, work / "unpacked", derived, work / "out")
+    scans, left_out = Search(work / "unpacked", work / "out").scans(paths, derived)
     return scans, "\n".join(f"{where}: {reason}" for where, reason in left_out)
 
 
@@ -137,10 +138,48 @@ def test_image_files_of_one_name_and_earlier_results(tmp_path: Path) -> None:
         sitk.WriteImage(image, str(tmp_path / folder / "ct.nii.gz"))
     sitk.WriteImage(image, str(tmp_path / "b" / "other.mhd"))
     (tmp_path / "b" / ".hidden.nii.gz").write_bytes(b"")
-    scans, left_out = find_scans([tmp_path], tmp_path / "unpacked", False, tmp_path / "out")
-    assert {scan.name: scan.where.parent.name for scan in scans} == {"ct": "a", "ct-2": "b", "other": "b"}
+    scans, left_out = Search(tmp_path / "unpacked", tmp_path / "out").scans([tmp_path], derived=False)
+    assert [(scan.name, scan.where.parent.name) for scan in scans] == [
+        ("ct", "a"),
+        ("ct", "b"),
+        ("other", "b"),
+    ]
     assert not left_out
     assert {path.suffix for path in scans[-1].files} == {".mhd", ".raw"}
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+def test_odd_things_in_a_folder(tmp_path: Path) -> None:
+    """A link to a folder is followed, once; a pipe is not read; a name that cannot be written is told."""
+    folder = tmp_path / "all"
+    write(slices_of(HU, grid()), tmp_path / "elsewhere" / "ct")
+    folder.mkdir()
+    (folder / "link").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "back").symlink_to(folder)
+    os.mkfifo(folder / "pipe")
+    Path(os.fsdecode(os.fsencode(folder) + b"/T\xf6rax.nii.gz")).write_bytes(b"x")
+    (scan,), left_out = found(folder)
+    assert len(scan.slices) == 10
+    assert "rax.nii.gz: its name is not plain UTF-8: rename it" in left_out
+    left_out.encode()
+
+
+def test_archives_that_are_damaged_or_too_deep(tmp_path: Path) -> None:
+    """One in a folder is left out; the scans beside it are found. Nothing names where it was unpacked."""
+    folder = write(slices_of(HU, grid()), tmp_path / "all" / "ct").parent
+    (folder / "bad.zip").write_bytes(b"PK no archive")
+    inner = folder / "ct" / "0000.dcm"
+    for depth in range(5):
+        outer = tmp_path / f"{depth}.zip"
+        with zipfile.ZipFile(outer, "w") as archive:
+            archive.write(inner, inner.name)
+        inner = outer
+    inner.rename(folder / "deep.zip")
+    (scan,), left_out = found(folder)
+    assert len(scan.slices) == 10
+    assert "bad.zip: cannot be unpacked" in left_out
+    assert "deep.zip/3.zip/2.zip/1.zip: an archive within 3 others" in left_out
+    assert "unpacked/" not in left_out
 
 
 def test_all_that_cannot_be_looked_at_is_listed_at_once(tmp_path: Path) -> None:

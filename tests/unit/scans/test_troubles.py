@@ -14,7 +14,7 @@ from luna.base.arrays import HuArray
 from luna.imaging.ct import Ct
 from luna.imaging.geometry import irc_to_xyz
 from luna.imaging.problem import BadCtError
-from luna.scans.sources import find_scans
+from luna.scans.sources import Search
 
 from .series import enhanced, grid, slices_of, write
 
@@ -23,7 +23,7 @@ Change = Callable[[list[Dataset]], list[Dataset]]
 
 
 def read(folder: Path) -> Ct:
-    (scan,), _ = find_scans([folder], folder / "unpacked", False, folder.parent / "out")
+    (scan,), _ = Search(folder / "unpacked", folder.parent / "out").scans([folder], derived=False)
     return scan.read()
 
 

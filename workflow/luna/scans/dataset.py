@@ -12,15 +12,15 @@ from luna.data.tables import CANDIDATE_COLUMNS
 from luna.imaging.ct import read_ct
 from luna.imaging.lungs import find_lungs
 from luna.imaging.problem import BadCtError
+from luna.scans.models import Models
 from luna.scans.outputs import submission
 from luna.scans.propose import propose
-from luna.scans.scan import Panel
 
 log = logging.getLogger(__name__)
 
 
 def propose_candidates(
-    cts: Sequence[Path], annotations: pd.DataFrame, panel: Panel, most: int
+    cts: Sequence[Path], annotations: pd.DataFrame, models: Models, most: int
 ) -> pd.DataFrame:
     """Up to `most` places in each CT, as rows of a LUNA16 table of candidates, the most suspicious first.
 
@@ -32,7 +32,7 @@ def propose_candidates(
         try:
             ct = read_ct(path)
             lungs = find_lungs(ct.hu, ct.grid.spacing[::-1]).voxels(ct.hu.shape)
-            found = submission(ct, propose(ct, lungs, panel.sieve, panel.judges, most))
+            found = submission(ct, propose(ct, lungs, models, most))
         except BadCtError as error:
             log.warning("no candidates in %s: %s", path, error)
             continue

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+import xxhash
 
 from luna.base.digests import digest
 from luna.base.errors import UserError
@@ -51,15 +52,19 @@ def write_dicom_findings(
     if slices[0].frame is None:
         sources = [_completed(each.data) for each in slices]
     else:
-        # One file, whose frames may be stored in any order.
+        if len({id(each.data) for each in slices}) > 1:
+            raise UserError("its slices are frames of several files")
+        # The frames of one file may be stored in any order.
         sources = [_completed(slices[0].data)]
         labels = labels[np.argsort([each.frame or 0 for each in slices])]
+    content = [str(sources[0].get("SeriesInstanceUID")), [each.model_dump(mode="json") for each in findings]]
+    key = digest([content, xxhash.xxh3_128_hexdigest(labels.tobytes())])
     try:
         with warnings.catch_warnings():
             # That a patient's name has one part only is not ours to mend.
             warnings.simplefilter("ignore")
-            segmentation = _segmentation(sources, labels, findings)
-            report = _report(sources, segmentation, findings)
+            segmentation = _segmentation(sources, labels, findings, key)
+            report = _report(sources, segmentation, findings, key)
     except (AttributeError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"its slices lack what a DICOM segmentation needs ({error})") from error
     for dataset, path in ((segmentation, segmentation_file), (report, report_file)):
@@ -74,16 +79,15 @@ def _completed(data: "Dataset") -> "Dataset":
     return data
 
 
-def _uid(kind: str, sources: Sequence["Dataset"], findings: Sequence[Finding]) -> "UID":
-    """A uid that is the same for the same findings in the same series, as 2.25 and a number."""
+def _uid(kind: str, key: str) -> "UID":
+    """A uid that is the same for the same key, as 2.25 and a number."""
     from highdicom import UID
 
-    made_of = [kind, str(sources[0].SeriesInstanceUID), [each.model_dump(mode="json") for each in findings]]
-    return UID(f"2.25.{int(digest(made_of), 16)}")
+    return UID(f"2.25.{int(digest([kind, key]), 16)}")
 
 
 def _segmentation(
-    sources: Sequence["Dataset"], labels: npt.NDArray[np.uint16], findings: Sequence[Finding]
+    sources: Sequence["Dataset"], labels: npt.NDArray[np.uint16], findings: Sequence[Finding], key: str
 ) -> "Segmentation":
     from highdicom.content import AlgorithmIdentificationSequence
     from highdicom.seg import Segmentation, SegmentDescription
@@ -100,7 +104,7 @@ def _segmentation(
             segmented_property_type=codes.SCT.Nodule,
             algorithm_type="AUTOMATIC",
             algorithm_identification=algorithm,
-            tracking_uid=_uid(f"finding {each.rank}", sources, findings),
+            tracking_uid=_uid(f"finding {each.rank}", key),
             tracking_id=f"Finding {each.rank}",
             anatomic_regions=[codes.SCT.Lung],
         )
@@ -114,9 +118,9 @@ def _segmentation(
         pixel_array=labels,
         segmentation_type="BINARY",
         segment_descriptions=descriptions,
-        series_instance_uid=_uid("segmentation series", sources, findings),
+        series_instance_uid=_uid("segmentation series", key),
         series_number=_SEGMENTATION_NUMBER,
-        sop_instance_uid=_uid("segmentation", sources, findings),
+        sop_instance_uid=_uid("segmentation", key),
         instance_number=1,
         content_label="NODULES",
         content_description=NOTICE,
@@ -126,7 +130,7 @@ def _segmentation(
 
 
 def _report(
-    sources: Sequence["Dataset"], segmentation: "Segmentation", findings: Sequence[Finding]
+    sources: Sequence["Dataset"], segmentation: "Segmentation", findings: Sequence[Finding], key: str
 ) -> "Dataset":
     from highdicom import sr
     from pydicom.sr.codedict import codes
@@ -135,10 +139,10 @@ def _report(
     device = sr.ObserverContext(
         observer_type=codes.DCM.Device,
         observer_identifying_attributes=sr.DeviceObserverIdentifyingAttributes(
-            uid=_uid("device", sources[:1], ()), name=NAME
+            uid=_uid("device", NAME), name=NAME
         ),
     )
-    groups = [_measurements(sources, segmentation, each, findings) for each in findings]
+    groups = [_measurements(segmentation, each, key) for each in findings]
     content = sr.MeasurementReport(
         observation_context=sr.ObservationContext(observer_device_context=device),
         procedure_reported=Code("24627-2", "LN", "CT Chest"),
@@ -147,9 +151,9 @@ def _report(
     return sr.Comprehensive3DSR(
         evidence=[*sources, segmentation],
         content=content,
-        series_instance_uid=_uid("report series", sources, findings),
+        series_instance_uid=_uid("report series", key),
         series_number=_REPORT_NUMBER,
-        sop_instance_uid=_uid("report", sources, findings),
+        sop_instance_uid=_uid("report", key),
         instance_number=1,
         is_complete=True,
         series_description="Nodule measurements, research only",
@@ -157,9 +161,7 @@ def _report(
     )
 
 
-def _measurements(
-    sources: Sequence["Dataset"], segmentation: "Segmentation", finding: Finding, findings: Sequence[Finding]
-) -> Any:
+def _measurements(segmentation: "Segmentation", finding: Finding, key: str) -> Any:
     """A finding's group of measurements: volume, diameter and certainty, with side and attenuation."""
     from highdicom import sr
     from pydicom.sr.codedict import codes
@@ -177,7 +179,7 @@ def _measurements(
     ]
     return sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=sr.TrackingIdentifier(
-            uid=_uid(f"finding {finding.rank}", sources, findings), identifier=f"Finding {finding.rank}"
+            uid=_uid(f"finding {finding.rank}", key), identifier=f"Finding {finding.rank}"
         ),
         referenced_segment=sr.ReferencedSegment.from_segmentation(segmentation, segment_number=finding.rank),
         finding_type=codes.SCT.Nodule,

@@ -20,7 +20,9 @@ from luna.scoring.froc import SUBMISSION_COLUMNS
 
 NOTICE = "Research software. It is no medical device."
 TABLE, JSON, PAGE, SUBMISSION = "findings.csv", "findings.json", "findings.html", "submission.csv"
-SEGMENTATION, REPORT, LABELS = "segmentation.dcm", "report.dcm", "labels.nii.gz"
+SEGMENTATION, REPORT, LABELS = "segmentation.dcm", "report.dcm", "finding_labels.nii.gz"
+ALWAYS_WRITTEN = (TABLE, JSON, PAGE, SUBMISSION)
+ALL_WRITTEN = (*ALWAYS_WRITTEN, SEGMENTATION, REPORT, LABELS)
 
 
 class ScanFindings(Record):
@@ -70,8 +72,6 @@ def write_images(
 
     Without findings there is nothing to write. Returns notes: why a DICOM series has a label map instead.
     """
-    for name in (SEGMENTATION, REPORT, LABELS):
-        (folder / name).unlink(missing_ok=True)
     if not findings:
         return []
     notes = []
@@ -95,5 +95,9 @@ def write_label_map(path: Path, ct: Ct, labels: npt.NDArray[np.uint16]) -> None:
     image.SetDirection(ct.grid.direction.ravel().tolist())
     with atomic_path(path) as temporary:
         written = temporary.with_name(f"{temporary.name}.nii.gz")
-        sitk.WriteImage(image, str(written), useCompression=True)
-        written.replace(temporary)
+        try:
+            sitk.WriteImage(image, str(written), useCompression=True)
+            written.replace(temporary)
+        except RuntimeError as error:
+            written.unlink(missing_ok=True)
+            raise UserError(f"{path}: cannot be written ({str(error).splitlines()[-1]})") from error

@@ -56,7 +56,10 @@ def _cube(ct: Ct, center: FloatArray) -> npt.NDArray[np.uint8]:
 
 
 def _sampled(volume: npt.NDArray[Any], ct: Ct, lines: Sequence[FloatArray], blocks: Any = (1, 1, 1)) -> Any:
-    """The volume (of blocks of voxels) at all points of three lines of z, y and x in mm, trilinear."""
+    """HU of a volume, trilinear, at all points of lines of z, y and x in mm: (z, y, x).
+
+    volume: (index, row, column) of the CT in blocks of so many voxels.
+    """
     z, y, x = np.meshgrid(*lines, indexing="ij")
     irc = xyz_to_continuous_irc(np.stack([x, y, z], axis=-1).reshape(-1, 3), ct.grid)
     places = ((irc + 0.5) / np.array(blocks) - 0.5).T
@@ -89,8 +92,10 @@ class _Overview:
             np.arange(low, high + _OVERVIEW_MM, _OVERVIEW_MM)
             for low, high in zip(self._low, self._high, strict=True)
         )
-        volume = _sampled(coarse, ct, [z[::-1], y, x], blocks)
-        self.front, self.side = _projection(volume, 1), _projection(volume, 2)
+        # Plane by plane: places of a whole volume would take gigabytes.
+        planes = [_sampled(coarse, ct, [np.array([level]), y, x], blocks)[0] for level in z[::-1]]
+        self.front = _projection(np.stack([plane.mean(axis=0) for plane in planes]))
+        self.side = _projection(np.stack([plane.mean(axis=1) for plane in planes]))
 
     def front_place(self, finding: Finding) -> tuple[float, float]:
         """Across, from the patient's right, and down from the head."""
@@ -104,9 +109,8 @@ class _Overview:
         return float((mm - self._low[axis]) / max(self._high[axis] - self._low[axis], 1e-6))
 
 
-def _projection(volume: Volume, axis: int) -> dict[str, Any]:
-    """A picture like a radiograph, with its size in pixels."""
-    seen = volume.mean(axis=axis)
+def _projection(seen: Volume) -> dict[str, Any]:
+    """A picture (height, width) like a radiograph of mean HU, with its size in pixels."""
     low, high = np.percentile(seen, [1, 99.5])
     grey = np.clip((seen - low) / max(high - low, 1.0) * 255, 0, 255).astype(np.uint8)
     return {"image": png(grey, scale=1), "width": grey.shape[1], "height": grey.shape[0]}

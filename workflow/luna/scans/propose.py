@@ -13,7 +13,7 @@ from luna.base.arrays import BoolArray, FloatArray, IntArray
 from luna.imaging.blobs import find_blobs
 from luna.imaging.ct import Ct
 from luna.imaging.problem import BadCtError, Problem
-from luna.scans.judge import Judge
+from luna.scans.models import LoadedModel, Models
 
 BLOBS = 6000
 """The most distinct blobs, which the small network sees."""
@@ -24,7 +24,7 @@ HALVED = 2
 
 
 class Proposals(NamedTuple):
-    """Places, the most suspicious first: voxels irc (n, 3), probability (n,), spread of the models (n,)."""
+    """Places: voxels irc (n, 3), probability (n,), spread of the models' probabilities (n,)."""
 
     irc: IntArray
     probability: FloatArray
@@ -39,32 +39,31 @@ class Proposals(NamedTuple):
         return Proposals(self.irc[chosen], self.probability[chosen], self.spread[chosen])
 
 
-def propose(ct: Ct, lungs: BoolArray, sieve: Judge, judges: Sequence[Judge], most: int) -> Proposals:
-    """Up to `most` places in the lungs.
+def propose(ct: Ct, lungs: BoolArray, models: Models, most: int) -> Proposals:
+    """Up to `most` places in the lungs, the most suspicious first.
 
-    sieve: the small network. judges: the mean of their probabilities ranks. Raises BadCtError where there are
-    no lungs, or nothing in them.
+    lungs: (index, row, column). Raises BadCtError where there are no lungs, or nothing in them.
     """
     if not lungs.any():
         text = (
             "no lungs were found, so no places can be proposed; is it a whole chest?"
             " Places of your own can be given with --candidates"
         )
-        raise BadCtError([Problem("no-lungs", ct.series_uid, text)])
+        raise BadCtError([Problem("header", ct.series_uid, text)])
     blobs = find_blobs(ct.hu, lungs, ct.grid.spacing[::-1])
     if not len(blobs.irc):
         text = "nothing in its lungs is brighter than what is around it, so no places can be proposed"
-        raise BadCtError([Problem("no-lungs", ct.series_uid, text)])
-    places = _best(blobs.irc[:BLOBS], sieve.probabilities(ct, blobs.irc[:BLOBS]), SIFTED * most)
-    if len(judges) > 1:
-        places = _best(places, judges[0].probabilities(ct, places), HALVED * most)
-    judged = judge(ct, places, judges)
-    return judged.rows(judged.order()[:most])
+        raise BadCtError([Problem("header", ct.series_uid, text)])
+    places = _best(blobs.irc[:BLOBS], models.sieve.probabilities(ct, blobs.irc[:BLOBS]), SIFTED * most)
+    if len(models.ensemble) > 1:
+        places = _best(places, models.ensemble[0].probabilities(ct, places), HALVED * most)
+    scored = score_places(ct, places, models.ensemble)
+    return scored.rows(scored.order()[:most])
 
 
-def judge(ct: Ct, places: IntArray, judges: Sequence[Judge]) -> Proposals:
-    """What the models say of places (n, 3) irc, in their order: mean, and standard deviation among models."""
-    each = np.stack([one.probabilities(ct, places) for one in judges])
+def score_places(ct: Ct, places: IntArray, ensemble: Sequence[LoadedModel]) -> Proposals:
+    """What models say of places (n, 3) irc, in the same order: their mean and standard deviation."""
+    each = np.stack([model.probabilities(ct, places) for model in ensemble])
     return Proposals(places, each.mean(axis=0), each.std(axis=0))
 
 

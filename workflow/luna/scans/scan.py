@@ -16,7 +16,7 @@ from luna.imaging.dicom_slice import Slice
 from luna.imaging.geometry import xyz_to_irc
 from luna.imaging.lungs import Lungs, find_lungs
 from luna.scans.findings import Finding, measure
-from luna.scans.judge import Judge
+from luna.scans.models import Models
 from luna.scans.outputs import (
     PAGE,
     ScanFindings,
@@ -25,9 +25,13 @@ from luna.scans.outputs import (
     write_tables,
 )
 from luna.scans.page import findings_page
-from luna.scans.propose import Proposals, judge, propose
+from luna.scans.propose import Proposals, propose, score_places
 from luna.scans.sources import Scan
 from luna.scans.steps import Steps
+
+
+class NoCandidatesError(UserError):
+    """A table of candidates has none in a scan."""
 
 
 @dataclass(frozen=True)
@@ -48,11 +52,11 @@ class Candidates:
     def points(self, ct: Ct) -> FloatArray:
         """Those in a CT, (n, 3) xyz in mm as they stand there; rows of other series are left out.
 
-        Raises UserError where there is none, or one outside the CT.
+        Raises NoCandidatesError where there is none, and UserError for one outside the CT.
         """
         rows = self.table[self.table["seriesuid"] == ct.series_uid]
         if not len(rows):
-            raise UserError(f"{self.path}: has no row whose seriesuid is {ct.series_uid}")
+            raise NoCandidatesError(f"{self.path}: has no row whose seriesuid is {ct.series_uid}")
         points = rows[XYZ].to_numpy(dtype=float)
         centers = xyz_to_irc(points.clip(-1e9, 1e9), ct.grid)
         outside = ((centers < 0) | (centers >= ct.hu.shape)).any(axis=1)
@@ -76,28 +80,18 @@ class Settings:
     most: int = 30
 
 
-@dataclass(frozen=True)
-class Panel:
-    """The models: those that judge, and the small one that sifts what a search proposes."""
+def predict_scan(scan: Scan, settings: Settings, models: Models, folder: Path, steps: Steps) -> ScanFindings:
+    """Write all files of a scan's findings to its folder.
 
-    judges: list[Judge]
-    sieve: Judge
-
-    @property
-    def names(self) -> list[str]:
-        """Run, fold and epoch of those that judge."""
-        models = [each.model for each in self.judges]
-        return [f"run {each.run}, fold {each.fold}, epoch {each.epoch}" for each in models]
-
-
-def judge_scan(scan: Scan, settings: Settings, panel: Panel, folder: Path, steps: Steps) -> ScanFindings:
-    """Write all files of a scan's findings to its folder. Raises UserError where that cannot be done."""
+    Raises UserError for what is wrong with the scan, and NoCandidatesError where candidates are given, but
+    none in this scan.
+    """
     with steps("reading the scan"):
         ct = scan.read()
     with steps("finding the lungs"):
         lungs = find_lungs(ct.hu, ct.grid.spacing[::-1])
     with steps("judging places"):
-        places, points = _judged(ct, lungs, settings, panel)
+        places, points = _places(ct, lungs, settings, models)
     with steps("measuring findings"):
         findings, labels = measure(ct, lungs, places, settings.least, settings.most)
     slices = read_dicom_files(scan.where, scan.slices, voxels=False).slices if scan.slices else []
@@ -106,7 +100,7 @@ def judge_scan(scan: Scan, settings: Settings, panel: Panel, folder: Path, steps
         notes = [*ct.notes, *write_images(folder, ct, slices, labels, findings)]
     result = ScanFindings(
         scan=scan.name, series_uid=ct.series_uid, shape=ct.hu.shape, spacing_mm=ct.grid.spacing.tolist(),
-        models=panel.names, places=len(points), least_probability=settings.least, notes=notes,
+        models=models.names, places=len(points), least_probability=settings.least, notes=notes,
         findings=findings,
     )  # fmt: skip
     with steps("writing tables and page"):
@@ -115,14 +109,13 @@ def judge_scan(scan: Scan, settings: Settings, panel: Panel, folder: Path, steps
     return result
 
 
-def _judged(ct: Ct, lungs: Lungs, settings: Settings, panel: Panel) -> tuple[Proposals, pd.DataFrame]:
+def _places(ct: Ct, lungs: Lungs, settings: Settings, models: Models) -> tuple[Proposals, pd.DataFrame]:
     """The places of a scan, the most suspicious first, and the same as a LUNA16 submission."""
     if settings.candidates is None:
-        inside = lungs.voxels(ct.hu.shape)
-        found = propose(ct, inside, panel.sieve, panel.judges, settings.proposals)
+        found = propose(ct, lungs.voxels(ct.hu.shape), models, settings.proposals)
         return found, submission(ct, found)
     points = settings.candidates.points(ct)
-    given = judge(ct, xyz_to_irc(points, ct.grid), panel.judges)
+    given = score_places(ct, xyz_to_irc(points, ct.grid), models.ensemble)
     order = given.order()
     found = given.rows(order)
     return found, submission(ct, found).assign(**dict(zip(XYZ, points[order].T, strict=True)))
@@ -130,7 +123,7 @@ def _judged(ct: Ct, lungs: Lungs, settings: Settings, panel: Panel) -> tuple[Pro
 
 def _with_slice(finding: Finding, where: Slice) -> Finding:
     """The finding with the uid of its DICOM slice, and the number that viewers show for it."""
-    known = {"sop_instance_uid": str(where.data.SOPInstanceUID)}
+    known = {"sop_instance_uid": str(where.data.get("SOPInstanceUID", ""))}
     if where.number is not None:
         return finding.model_copy(update=known | {"slice_number": where.number})
     return finding.model_copy(update=known)
@@ -146,5 +139,5 @@ def _facts(result: ScanFindings, settings: Settings) -> dict[str, Any]:
     above = sum(each.probability >= 0.5 for each in result.findings)
     return {
         "name": result.scan, "notes": result.notes, "judged": result.places, "origin": origin,
-        "models": result.models, "least": result.least_probability, "above_half": above,
+        "models": result.models, "least": result.least_probability, "likely": above,
     }  # fmt: skip

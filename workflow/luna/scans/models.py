@@ -1,4 +1,4 @@
-"""How likely places in a CT are nodules, by one model or several."""
+"""Trained models, loaded to say how likely places in a CT are nodules."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ _READERS = 2
 
 
 @dataclass(frozen=True)
-class Judge:
+class LoadedModel:
     """A trained model with its network on a device."""
 
     model: ModelFile
@@ -32,7 +32,7 @@ class Judge:
     device: torch.device
 
     @classmethod
-    def load(cls, path: Path, device: torch.device) -> "Judge":
+    def load(cls, path: Path, device: torch.device) -> "LoadedModel":
         """From a model.pt. Raises UserError where it is missing, damaged or of another version."""
         model = ModelFile.load(path)
         return cls(model, model.network(device), device)
@@ -52,30 +52,44 @@ class Judge:
 
 
 def model_files(paths: Sequence[Path]) -> list[Path]:
-    """Models named one by one, and of a folder every model.pt or, where it has none, every .pt below it.
+    """The models that paths stand for: files, and of a folder every model.pt below it, else its fold*.pt.
 
-    Raises UserError for a path that does not exist and for a folder without models.
+    Raises UserError that lists the paths that do not exist and the folders without models.
     """
     files, problems = list[Path](), []
     for path in paths:
-        found = sorted(path.rglob("model.pt")) or sorted(path.glob("*.pt")) if path.is_dir() else [path]
+        found = sorted(path.rglob("model.pt")) or sorted(path.glob("fold*.pt")) if path.is_dir() else [path]
         if not found:
-            problems.append(f"{path}: a folder without models (.pt)")
+            problems.append(f"{path}: a folder without models (model.pt, or fold0.pt, fold1.pt, ...)")
         problems += [f"{file}: no such file" for file in found if not file.is_file()]
         files += found
     if problems:
         raise UserError("not all models can be used", problems)
-    return files
+    return list(dict.fromkeys(file.resolve() for file in files))
 
 
-def load_judges(files: Sequence[Path], device: torch.device) -> list[Judge]:
+def load_models(files: Sequence[Path], device: torch.device) -> list[LoadedModel]:
     """Models on a device. Raises UserError that lists every file that cannot be used."""
-    judges, problems = [], []
+    loaded, problems = [], []
     for file in files:
         try:
-            judges.append(Judge.load(file, device))
+            loaded.append(LoadedModel.load(file, device))
         except UserError as error:
             problems.append(str(error))
     if problems:
         raise UserError("not all models can be used", problems)
-    return judges
+    return loaded
+
+
+@dataclass(frozen=True)
+class Models:
+    """Those whose mean says how likely a place is a nodule, and the small one that sifts proposals before."""
+
+    ensemble: list[LoadedModel]
+    sieve: LoadedModel
+
+    @property
+    def names(self) -> list[str]:
+        """Run, fold and epoch of the ensemble's."""
+        models = [each.model for each in self.ensemble]
+        return [f"run {each.run}, fold {each.fold}, epoch {each.epoch}" for each in models]
