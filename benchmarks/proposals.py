@@ -25,7 +25,7 @@ from luna.config.phantom import PhantomSettings
 from luna.imaging.blobs import find_blobs
 from luna.imaging.ct import Ct, read_ct
 from luna.imaging.geometry import Grid
-from luna.imaging.lungs import find_lungs
+from luna.imaging.lungs import AIR_HU, close_lungs, find_lungs
 from luna.model.shipped import shipped_models, shipped_sieve
 from luna.phantom.dataset import draw_series
 from luna.runtime.cores import usable_threads
@@ -91,9 +91,8 @@ def cube_ct(cube: npt.NDArray[np.int16], name: str) -> tuple[Ct, BoolArray]:
     hu = np.rint(ndimage.map_coordinates(cube.astype(np.float32), grid, order=1)).astype(np.int16)
     spacing = np.array(SPACING_MM)
     pad = [(int(PADDED_MM / step),) * 2 for step in spacing]
-    padded = np.pad(hu, pad, mode="edge")
-    lungs = find_lungs(padded, spacing).voxels(padded.shape)
-    inside = lungs[tuple(slice(before, -after) for before, after in pad)]
+    lung = close_lungs(np.pad(hu < AIR_HU, pad, mode="edge"), spacing)
+    inside = lung[tuple(slice(before, -after) for before, after in pad)]
     return Ct(name, hu, Grid(np.zeros(3), spacing[::-1], np.eye(3))), inside
 
 
