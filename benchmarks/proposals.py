@@ -75,7 +75,12 @@ def found_at(nodule: Scores, others: Scores, most: int) -> bool:
     """Whether one of a nodule's blobs would be among so many proposals of a CT with other blobs."""
     left = np.ones(len(others.response), dtype=bool)
     kept = np.ones(len(nodule.response), dtype=bool)
-    steps = ((BLOBS, "response"), (SIFTED * most, "sieve"), (HALVED * most, "first"), (most, "mean"))
+    steps = (
+        (BLOBS, "response"),
+        (max(SIFTED, HALVED * most), "sieve"),
+        (HALVED * most, "first"),
+        (most, "mean"),
+    )
     for count, name in steps:
         values = np.sort(getattr(others, name)[left])[::-1]
         limit = values[count - 1] if len(values) >= count else -np.inf
