@@ -144,9 +144,9 @@ def chest_lines(count: int, models: Models) -> Iterator[str]:
     """What predict finds in whole phantom chests, as lines of Markdown."""
     settings = PhantomSettings(series=count, view="chest", size=384, slices=200, nodules=NODULES)
     hits, false = [], dict.fromkeys(PROBABILITIES, 0)
-    for number in range(count):
-        drawn = draw_series(settings, 1, number)
-        ct = Ct(str(number), drawn.hu, drawn.grid)
+    for chest in range(count):
+        drawn = draw_series(settings, 1, chest)
+        ct = Ct(str(chest), drawn.hu, drawn.grid)
         spacing = ct.grid.spacing[::-1]
         lungs = find_lungs(ct.hu, spacing)
         proposals = propose(ct, lungs.voxels(ct.hu.shape), models, 200)
@@ -154,12 +154,12 @@ def chest_lines(count: int, models: Models) -> Iterator[str]:
         places = np.array([(each.index, each.row, each.column) for each in findings]).reshape(-1, 3)
         probability = np.array([each.probability for each in findings])
         taken = np.zeros(len(findings), dtype=bool)
-        for nodule in [*drawn.nodules, *drawn.excluded]:
+        for number, nodule in enumerate([*drawn.nodules, *drawn.excluded]):
             away = np.linalg.norm((places - nodule.center_irc) * spacing, axis=1)
             of_it = away < nodule.diameter_mm / 2
             taken |= of_it
             best = float(probability[of_it].max(initial=0))
-            if nodule.diameter_mm >= LEAST_MM and nodule in drawn.nodules:
+            if nodule.diameter_mm >= LEAST_MM and number < len(drawn.nodules):
                 hits.append((nodule.diameter_mm, nodule.kind, best))
         for least in PROBABILITIES:
             false[least] += int((~taken & (probability >= least)).sum())
