@@ -102,7 +102,7 @@ def test_the_report_measures_what_it_refers_to(written: Path) -> None:
 @pytest.mark.skipif(not shutil.which("dciodvfy"), reason="dciodvfy (dicom3tools) is not installed")
 def test_a_validator_finds_no_error(written: Path) -> None:
     for name in (SEGMENTATION, REPORT):
-        checked = subprocess.run(["dciodvfy", str(written / name)], capture_output=True, text=True)
+        checked = subprocess.run(["dciodvfy", str(written / name)], capture_output=True, encoding="utf-8")
         errors = [line for line in checked.stderr.splitlines() if line.startswith("Error")]
         assert not errors, name
 

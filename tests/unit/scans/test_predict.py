@@ -235,7 +235,7 @@ def test_the_page_in_a_browser(judged: Path, chest: Path) -> None:
     shown = subprocess.run(
         ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--dump-dom",
          "--virtual-time-budget=5000", f"file://{folder / PAGE}"],
-        capture_output=True, text=True, timeout=60,
+        capture_output=True, encoding="utf-8", timeout=60,
     )  # fmt: skip
     assert "no medical device" in shown.stdout
     # Drawn by the script: a canvas grows when its slice is there.
