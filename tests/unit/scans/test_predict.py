@@ -18,8 +18,11 @@ from luna.data.tables import XYZ
 from luna.imaging.ct import read_ct
 from luna.imaging.geometry import xyz_to_irc
 from luna.imaging.lungs import find_lungs
+from luna.scans import batch
 from luna.scans.findings import Finding
 from luna.scans.outputs import JSON, LABELS, PAGE, REPORT, SEGMENTATION, SUBMISSION, TABLE, ScanFindings
+from luna.scans.scan import predict_scan
+from luna.scans.sources import Scan
 
 FEW = ["--proposals", "30", "--least", "0", "--most", "5", "--device", "cpu"]
 
@@ -125,6 +128,24 @@ def test_a_scan_that_fails_does_not_stop_the_others(
     assert table["findings"]["c"] == 5
     assert table["reason"]["b"]
     assert "no medical device" in capsys.readouterr().err
+
+
+def test_an_error_that_nobody_foresaw(
+    chest: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It fails one scan, and the summary says so."""
+
+    def breaks(scan: Scan, *arguments: object) -> ScanFindings:
+        if scan.name == "a":
+            raise ZeroDivisionError("of something")
+        return predict_scan(scan, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(batch, "predict_scan", breaks)
+    scans = [copy_of(chest, tmp_path / f"{name}.mha") for name in ("a", "b")]
+    with pytest.raises(UserError, match="ZeroDivisionError: of something"):
+        run(tmp_path / "out", model, *scans)
+    table = pd.read_csv(tmp_path / "out" / "summary.csv").set_index("scan")
+    assert dict(table["status"]) == {"a": "failed", "b": "done"}
 
 
 def copy_of(chest: Path, path: Path, brighter: int = 0) -> Path:
