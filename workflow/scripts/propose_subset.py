@@ -7,13 +7,12 @@ from pathlib import Path
 
 import find_luna  # noqa: F401
 
-from luna.base.errors import UserError
 from luna.base.files import write_csv
 from luna.cli.options import Parser, add_section, section_of
 from luna.cli.program import command_line_program
+from luna.cli.subset import add_subset_options, check_root
 from luna.config.data import DataSettings
 from luna.config.machine import Machine
-from luna.data.subsets import SUBSETS
 from luna.data.tables import read_annotations, rows_of
 from luna.imaging.folders import find_cts
 from luna.model.shipped import shipped_models, shipped_sieve
@@ -25,8 +24,7 @@ from luna.scans.models import LoadedModel, Models, load_models
 
 def parser() -> argparse.ArgumentParser:
     parser = Parser(__doc__)
-    parser.add_argument("--root", type=Path, required=True, help="folder with subset0 to subset9")
-    parser.add_argument("--subset", type=int, choices=range(SUBSETS), required=True)
+    add_subset_options(parser)
     parser.add_argument("--annotations", type=Path, required=True, help="the nodules")
     parser.add_argument("--out", type=Path, required=True, help="a table of candidates to write")
     add_section(parser, DataSettings, only=["proposals"])
@@ -37,8 +35,7 @@ def parser() -> argparse.ArgumentParser:
 @command_line_program
 def main(argv: Sequence[str] | None = None) -> None:
     options = parser().parse_args(argv)
-    if not options.root.is_dir():
-        raise UserError(f"{options.root}: no such folder; data.root must hold subset0 to subset9")
+    check_root(options)
     machine = section_of(options, Machine, only=["device", "threads"])
     most = section_of(options, DataSettings, only=["proposals"]).proposals
     annotations = rows_of(read_annotations(options.annotations))

@@ -78,10 +78,12 @@ def _gaussian(image: Volume, sigma: FloatArray) -> Volume:
 
 def _not_inside_another(points: FloatArray, diameter: FloatArray) -> IntArray:
     """Numbers of the points (n, 3) in mm that lie in no earlier one's ball."""
-    tree = cKDTree(points) if len(points) else None
+    if not len(points):
+        return np.zeros(0, dtype=np.int64)
+    tree = cKDTree(points)
     inside = np.zeros(len(points), dtype=bool)
     for number, point in enumerate(points):
-        if tree is not None and not inside[number]:
+        if not inside[number]:
             near = tree.query_ball_point(point, diameter[number] / 2)
             inside[[other for other in near if other > number]] = True
     return np.flatnonzero(~inside)

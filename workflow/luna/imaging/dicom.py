@@ -10,14 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 
-from luna.imaging.dicom_files import (
-    DicomFile,
-    ct_series,
-    files_below,
-    is_plain_name,
-    odd_names,
-    read_files,
-)  # fmt: skip
+from luna.imaging.dicom_files import DicomFile, ct_series, files_below, read_files
 from luna.imaging.dicom_slice import BadSliceError, Slice, slices_of
 from luna.imaging.geometry import Grid
 from luna.imaging.header import CtHeader
@@ -48,9 +41,8 @@ def read_dicom(folder: Path, voxels: bool) -> DicomSeries:
     The folder must hold exactly one CT series of single slices: of one size and orientation, at equal
     steps along their normal. Localizers and objects that are no CT are left out, with a note.
     """
-    names = list(odd_names(folder))
-    paths = [path for path in files_below(folder) if is_plain_name(str(path.relative_to(folder)))]
-    return read_dicom_files(folder, paths, voxels, names)
+    paths, odd_names = files_below(folder)
+    return read_dicom_files(folder, paths, voxels, odd_names)
 
 
 def read_dicom_files(

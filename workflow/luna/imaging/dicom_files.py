@@ -1,7 +1,7 @@
 """The DICOM files of a folder: which there are, what is in them, and to which series they belong."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,11 +39,21 @@ def is_plain_name(name: str) -> bool:
     return name.isprintable() and not ("{" in name and "}" in name)
 
 
-def files_below(folder: Path) -> Iterator[Path]:
-    """The files of a folder, at any level, that are taken for DICOM files by their names, sorted."""
-    for path in sorted(folder.rglob("*")):
-        if not path.is_dir() and is_slice_file(path):
-            yield path
+def files_below(folder: Path) -> tuple[list[Path], list[Problem]]:
+    """The files of a folder, at any level, that are taken for DICOM files by their names, sorted.
+
+    And what is wrong with the names of others, which no rule can track.
+    """
+    files = [path for path in sorted(folder.rglob("*")) if not path.is_dir() and is_slice_file(path)]
+    plain = [path for path in files if is_plain_name(str(path.relative_to(folder)))]
+    text = "has a name with braces, or that is not plain UTF-8: rename it"
+    odd = sorted(set(files) - set(plain))
+    return plain, [Problem("dicom-file", _shown(path), text) for path in odd]
+
+
+def _shown(path: Path) -> str:
+    """A path as text that can be written, whatever its bytes."""
+    return str(path).encode(errors="backslashreplace").decode()
 
 
 def read_file(path: Path, voxels: bool) -> tuple["Dataset | None", str, Problem | None]:
@@ -71,7 +81,7 @@ def read_file(path: Path, voxels: bool) -> tuple["Dataset | None", str, Problem 
         if not lacking or "DirectoryRecordSequence" in data:
             return data, checksum, None
         text = f"has no {', '.join(lacking)}; it may break off too early"
-    return None, checksum, Problem("dicom-file", str(path).encode(errors="backslashreplace").decode(), text)
+    return None, checksum, Problem("dicom-file", _shown(path), text)
 
 
 def read_files(paths: Iterable[Path], voxels: bool) -> tuple[list[DicomFile], list[str], list[Problem]]:
@@ -88,16 +98,6 @@ def read_files(paths: Iterable[Path], voxels: bool) -> tuple[list[DicomFile], li
         if checksum:
             sums.append(checksum)
     return files, sums, problems
-
-
-def odd_names(folder: Path) -> Iterator[Problem]:
-    """Files below a folder that no rule can name."""
-    for path in files_below(folder):
-        if not is_plain_name(str(path.relative_to(folder))):
-            where = str(path).encode(errors="backslashreplace").decode()
-            yield Problem(
-                "dicom-file", where, "has a name with braces, or that is not plain UTF-8: rename it"
-            )
 
 
 def ct_series(files: Sequence[DicomFile]) -> tuple[dict[str, list[DicomFile]], list[str]]:

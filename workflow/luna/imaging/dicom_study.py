@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _TAGS = [
     "SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "Modality", "ImageType", "AcquisitionNumber",
-    "NumberOfFrames",     "ImagePositionPatient", "ImageOrientationPatient", "DirectoryRecordSequence",
+    "NumberOfFrames", "ImagePositionPatient", "ImageOrientationPatient", "DirectoryRecordSequence",
 ]  # fmt: skip
 _IDENTITY = ("SOPInstanceUID", "SeriesInstanceUID", "AcquisitionNumber", "ImagePositionPatient")
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"

@@ -1,7 +1,5 @@
 """A page to look at a scan's findings: where they lie, and slices to scroll through. It opens offline."""
 
-import base64
-import io
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,7 +13,7 @@ from luna.imaging.ct import Ct
 from luna.imaging.geometry import irc_to_xyz, xyz_to_continuous_irc
 from luna.imaging.lungs import block_means
 from luna.imaging.planes import LUNG_WINDOW_HU, in_window
-from luna.pages.png import png
+from luna.pages.png import data_uri, png
 from luna.pages.render import render
 from luna.scans.findings import Finding
 
@@ -70,9 +68,7 @@ def _sampled(volume: npt.NDArray[Any], ct: Ct, lines: Sequence[FloatArray], bloc
 def _picture(cube: npt.NDArray[np.uint8]) -> str:
     """The cube's slices as tiles of one JPEG, as a data URI."""
     rows = cube.reshape(-1, _TILES, CUBE, CUBE).transpose(0, 2, 1, 3)
-    buffer = io.BytesIO()
-    Image.fromarray(rows.reshape(-1, _TILES * CUBE)).save(buffer, "JPEG", quality=_JPEG_QUALITY)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return data_uri(Image.fromarray(rows.reshape(-1, _TILES * CUBE)), "jpeg", quality=_JPEG_QUALITY)
 
 
 class _Overview:
