@@ -44,6 +44,15 @@ def test_a_nodule_on_the_wall_is_inside(diameter: float) -> None:
     assert find_lungs(hu, SPACING).voxels(hu.shape)[tuple(center.astype(int))]
 
 
+def test_lungs_that_the_field_of_view_cuts_off() -> None:
+    hu = chest()[:, :, 35:]
+    found = find_lungs(hu, SPACING).voxels(hu.shape)
+    # The right lung reaches the side of the slices.
+    assert (hu[:, :, 0] == -850).any()
+    assert found[hu == -850].mean() > 0.99
+    assert not found[hu == -1000].any()
+
+
 @pytest.mark.parametrize("outside", [-1000, -900, -800])
 def test_neither_what_is_around_the_body_nor_a_hollow_couch(outside: int) -> None:
     """Clothes, blankets and couches have the HU of lung."""

@@ -19,6 +19,8 @@ WALL_MM = 2.5
 _SMALLEST_SHARE = 0.1
 """Air regions smaller than this share of the largest, such as the bowel's, are no lungs."""
 _CLIP_HU = (-1000, 400)
+_IN_SLICE = ndimage.generate_binary_structure(3, 1) & (np.arange(3) == 1)[:, None, None]
+"""Neighbours in the same slice."""
 
 
 class Lungs(NamedTuple):
@@ -44,14 +46,25 @@ def find_lungs(hu: npt.NDArray[np.generic], spacing: FloatArray) -> Lungs:
 
     hu: (index, row, column); spacing in the same order, in mm.
     """
-    first, second, third = (max(1, int(COARSE_MM / step)) for step in spacing)
-    blocks = first, second, third
-    coarse = block_means(np.clip(hu, *_CLIP_HU), blocks)
-    regions, _ = ndimage.label(_air_in_body(coarse))
+    blocks = _blocks(spacing)
+    air = _air_in_body(block_means(np.clip(hu, *_CLIP_HU), blocks))
+    regions, _ = ndimage.label(air)
     sizes = np.bincount(regions.ravel())
     sizes[0] = 0
     large = np.flatnonzero(sizes >= max(1, _SMALLEST_SHARE * sizes.max()))
     return Lungs(close_lungs(np.isin(regions, large), spacing * blocks), blocks)
+
+
+def lungs_of_air(air: BoolArray, spacing: FloatArray) -> Lungs:
+    """Lungs of which the air is known, bool (index, row, column), closed as `find_lungs` closes them."""
+    blocks = _blocks(spacing)
+    coarse = block_means(air.astype(np.float32), blocks) >= 0.5
+    return Lungs(close_lungs(coarse, spacing * blocks), blocks)
+
+
+def _blocks(spacing: FloatArray) -> tuple[int, int, int]:
+    first, second, third = (max(1, int(COARSE_MM / step)) for step in spacing)
+    return first, second, third
 
 
 def block_means(volume: npt.NDArray[np.generic], blocks: tuple[int, ...]) -> Volume:
@@ -72,14 +85,16 @@ def block_means(volume: npt.NDArray[np.generic], blocks: tuple[int, ...]) -> Vol
 def _air_in_body(coarse: Volume) -> BoolArray:
     """Air that the body encloses, slice by slice: at its ends, a CT may cut through the windpipe.
 
-    The body is the largest thing that is not air. What a hollow couch encloses is not in it.
+    The body is the largest thing that is not air. What a hollow couch encloses is not in it. Outside is
+    what reaches a corner of a slice: a lung that the field of view cuts off reaches a side only.
     """
     things, _ = ndimage.label(coarse > BODY_HU)
     sizes = np.bincount(things.ravel(), minlength=2)
     sizes[0] = 0
     body = things == max(1, sizes.argmax())
-    filled = np.stack([ndimage.binary_fill_holes(layer) for layer in body])
-    return np.asarray(filled & (coarse < AIR_HU))
+    parts, _ = ndimage.label(~body, _IN_SLICE)
+    outside = np.unique(parts[:, (0, 0, -1, -1), (0, -1, 0, -1)])
+    return np.asarray(~np.isin(parts, outside[outside > 0]) & (coarse < AIR_HU))
 
 
 def close_lungs(lungs: BoolArray, spacing: FloatArray) -> BoolArray:

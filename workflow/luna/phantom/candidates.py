@@ -4,12 +4,11 @@ import numpy as np
 
 from luna.base.arrays import HuArray, IntArray
 from luna.imaging.blobs import find_blobs
+from luna.imaging.lungs import lungs_of_air
 from luna.phantom.fields import Axes
 from luna.phantom.nodule_tissue import Lungs
 from luna.phantom.nodules import Nodule, distances_mm
 
-WALL_MM = 2.5
-"""How far into the wall places are searched, for nodules at the pleura."""
 HITS_A_NODULE = 2
 """Candidates that one nodule has at most: LUNA16's has two in a sixth of its nodules, seldom more."""
 _FAVOR = 2.0
@@ -26,10 +25,11 @@ def list_candidates(
 ) -> tuple[IntArray, IntArray]:
     """Voxels (n, 3) irc and classes (n,) of blobs in the lungs: those in nodules, and `mean` others or so.
 
-    1 where the distance to a nodule's centre is less than its radius, as in LUNA16.
+    The lungs are closed as for the search in patients: hilum and mediastinum have candidates too. 1 where the distance to a nodule's centre is less than its radius, as in LUNA16.
     """
     axes = lungs.axes
-    blobs = find_blobs(hu, lungs.depth > -WALL_MM * lungs.scale, axes.spacing)
+    inside = lungs_of_air(lungs.depth > 0, axes.spacing).voxels(lungs.depth.shape)
+    blobs = find_blobs(hu, inside, axes.spacing)
     faces = np.array(hu.shape) - margin
     inner = ((blobs.irc >= margin) & (blobs.irc < faces)).all(axis=1)
     places = blobs.irc[inner]
