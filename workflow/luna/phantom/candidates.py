@@ -25,7 +25,8 @@ def list_candidates(
 ) -> tuple[IntArray, IntArray]:
     """Voxels (n, 3) irc and classes (n,) of blobs in the lungs: those in nodules, and `mean` others or so.
 
-    The lungs are closed as for the search in patients: hilum and mediastinum have candidates too. 1 where the distance to a nodule's centre is less than its radius, as in LUNA16.
+    The lungs are closed as for the search in patients: hilum and mediastinum have candidates too. The
+    class is 1 where the distance to a nodule's centre is less than its radius, as in LUNA16.
     """
     axes = lungs.axes
     inside = lungs_of_air(lungs.depth > 0, axes.spacing).voxels(lungs.depth.shape)
