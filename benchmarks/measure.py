@@ -16,7 +16,7 @@ import pandas as pd
 from luna.base.files import write_csv
 from luna.config.cache import CropSettings
 from luna.config.phantom import PhantomSettings
-from luna.crops.cache import cache_series_crops
+from luna.crops.cache import CropCache
 from luna.data.candidates import list_candidates
 from luna.data.verify import verify_dataset, verify_subset
 from luna.imaging.ct import read_ct
@@ -24,6 +24,7 @@ from luna.imaging.geometry import irc_to_xyz
 from luna.imaging.metaimage import write_mhd
 from luna.phantom.dataset import make_phantom
 from luna.phantom.uids import phantom_series_uid
+from luna.storage.dataset import subset_source
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ def make_scan(folder: Path, ct_file: Path | None, candidates: int, small: bool) 
         write_csv(root / "candidates.csv", table.assign(**{"class": classes}))
         write_csv(root / "annotations.csv", table[:1].assign(diameter_mm=8.0))
     tables = (root / "annotations.csv", [root / "candidates.csv"])
-    series, _ = verify_dataset(verify_subset(root, 0, "full"), *tables)
+    series, _ = verify_dataset(verify_subset(subset_source(root, 0), 0), *tables)
     listed, _ = list_candidates(series, *tables)
     return Scan(folder, series, listed)
 
@@ -120,5 +121,5 @@ def make_scan(folder: Path, ct_file: Path | None, candidates: int, small: bool) 
 def build_cache(scan: Scan, name: str, settings: CropSettings) -> Path:
     """The scan's crop cache, in a folder of its own."""
     folder = scan.folder / name
-    cache_series_crops(scan.series, scan.candidates, folder, settings)
+    CropCache(folder, settings).update(scan.series, scan.candidates)
     return folder

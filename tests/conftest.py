@@ -11,10 +11,11 @@ from luna.base.files import write_csv, write_record
 from luna.cli.options import option_words
 from luna.config.cache import CropSettings
 from luna.config.phantom import PhantomSettings
-from luna.crops.cache import cache_series_crops
+from luna.crops.cache import CropCache
 from luna.data.candidates import list_candidates
-from luna.data.verify import verify_dataset, verify_subset
+from luna.data.verify import verify_dataset, verify_subset, with_voxels
 from luna.phantom.dataset import make_phantom
+from luna.storage.dataset import subset_source
 
 if worker := os.environ.get("PYTEST_XDIST_WORKER"):
     # A core for each worker: tests that compete for cores are several times slower.
@@ -86,15 +87,22 @@ def prepared(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> Prepare
 
 def prepare(root: Path, folder: Path, settings: CropSettings) -> Prepared:
     """Do what the workflow's stages do before training."""
-    checked = pd.concat([verify_subset(root, n, "full") for n in range(10)])
+    checked = checked_headers(root)
     tables = (root / "annotations.csv", [root / "candidates.csv"])
-    series, _ = verify_dataset(checked, *tables)
+    sound, _ = verify_dataset(checked, *tables)
+    placed, _ = list_candidates(sound, *tables)
+    cached, _ = CropCache(folder / "cache" / "crops", settings).update(sound, placed)
+    series, _ = verify_dataset(with_voxels(checked, cached), *tables)
     candidates, listing = list_candidates(series, *tables)
     write_csv(folder / "series.csv", series)
     write_csv(folder / "candidates.csv", candidates)
     write_record(folder / "candidates.json", listing)
-    cache_series_crops(series, candidates, folder / "cache" / "crops", settings)
     return Prepared(root, folder, series, candidates, settings)
+
+
+def checked_headers(root: Path) -> pd.DataFrame:
+    """The rows of verify_subset for all subsets of a folder."""
+    return pd.concat([verify_subset(subset_source(root, n), n) for n in range(10)])
 
 
 @pytest.fixture(scope="session")

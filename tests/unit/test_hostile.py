@@ -13,8 +13,8 @@ from conftest import SMALL_CROP, Prepared
 from luna.base.errors import UserError
 from luna.batches.loaders import explain_dead_workers
 from luna.config.tree import read_config
-from luna.crops.cache import cache_series_crops, crop_file
-from luna.crops.file import CropFile
+from luna.crops.cache import CropCache
+from luna.crops.file import CropFile, crop_file
 from luna.data.tables import read_annotations, read_candidates
 from luna.data.verify import verify_series
 from luna.imaging.ct import read_ct, read_header
@@ -43,7 +43,7 @@ def test_headers(tmp_path: Path, fields: dict[str, str]) -> None:
     path = tmp_path / "a.mhd"
     (tmp_path / "a.raw").write_bytes(bytes(2 * 64))
     path.write_text("\n".join(f"{key} = {value}" for key, value in (GOOD | fields).items()), encoding="utf-8")
-    assert verify_series(path, 0, "full").status in ("ok", "problem")
+    assert verify_series(path, 0).status in ("ok", "problem")
     try:
         header = read_header(path)
         assert header.storage is not None
@@ -59,7 +59,7 @@ def test_headers(tmp_path: Path, fields: dict[str, str]) -> None:
 def test_headers_of_any_bytes(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "b.mhd"
     path.write_bytes(content)
-    assert verify_series(path, 0, "full").status == "problem"
+    assert verify_series(path, 0).status == "problem"
 
 
 @fuzz
@@ -136,7 +136,7 @@ def test_configs(config: dict[str, Any]) -> None:
 def test_no_uid_leads_out_of_the_folder(prepared: Prepared, tmp_path: Path, uid: str) -> None:
     series = prepared.series.iloc[:1].assign(seriesuid=uid)
     with pytest.raises(UserError, match="is not a valid DICOM uid"):
-        cache_series_crops(series, prepared.candidates, tmp_path / "a" / "b", SMALL_CROP)
+        CropCache(tmp_path / "a" / "b", SMALL_CROP).update(series, prepared.candidates)
     assert not list(tmp_path.rglob("*.crops"))
 
 

@@ -83,7 +83,8 @@ def jobs_in(done: subprocess.CompletedProcess[str]) -> list[str]:
 
 _MESSAGES = {
     "Making the phantom data set": "phantom",
-    "Verifying the data set": "verify",
+    "Verifying headers and tables": "verify",
+    "Verifying the data set": "verify_voxels",
     "Listing the candidates": "candidates",
     "Summarising results": "metrics",
     "Writing the report": "report",
@@ -95,7 +96,7 @@ def _job_of_message(message: str) -> str:
     if message in _MESSAGES:
         return _MESSAGES[message]
     words = message.replace(",", "").split()
-    subsets = {"Verifying": "verify_subset", "Proposing": "propose_subset", "Cutting": "cache_subset"}
+    subsets = {"Verifying": "verify_subset", "Proposing": "propose_subset", "Reading": "cache_subset"}
     for start, rule in subsets.items():
         if words[0] == start:
             return f"{rule} {words[-1]}"

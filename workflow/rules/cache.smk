@@ -1,16 +1,10 @@
-# The crop cache. One job per subset; within it only series that changed are cut again. Whether a CT
-# changed is recorded in series.csv, as its checksum, unless verification reads headers only. From a
-# bucket the CTs have to be fetched.
-from luna.config.cache import CropSettings
-
-
+# The one time that the voxels of CTs are read: they are checked, and crops are cut. One job per subset;
+# within it only series that changed are read again.
 rule cache_subset:
     input:
-        files=lambda wildcards: (
-            FILES[int(wildcards.subset)] if DATA.verify == "header" or REMOTE else []
-        ),
-        series=layout.SERIES,
-        candidates=layout.CANDIDATES,
+        files=phantom_files_of,
+        series=layout.SUBSET_SERIES,
+        candidates=layout.SUBSET_CANDIDATES,
     output:
         layout.CACHED_SUBSET,
     log:
@@ -21,11 +15,14 @@ rule cache_subset:
         "../../envs/luna.yaml"
     params:
         code=code("cache_subset"),
-        options=options(CONFIG.cache, "cache.", only=CropSettings.model_fields),
+        files=state_of_files,
+        root=data_root,
+        copies=copies_folder,
+        options=options(CONFIG.cache, "cache."),
         folder=lambda wildcards, output: beside(output[0], "crops"),
     message:
-        "Cutting the crops of subset {wildcards.subset}"
+        "Reading the CTs of subset {wildcards.subset}"
     shell:
-        '"$PYTHON" "$SCRIPTS/cache_subset.py" --series {input.series:q} --candidates {input.candidates:q}'
-        " --subset {wildcards.subset} {params.options}"
-        " --folder {params.folder:q} --manifest {output:q} 2> {log:q}"
+        '"$PYTHON" "$SCRIPTS/cache_subset.py" --root={params.root:q} --subset {wildcards.subset}'
+        " --copies {params.copies:q} --series {input.series:q} --candidates {input.candidates:q}"
+        " {params.options} --folder {params.folder:q} --manifest {output:q} 2> {log:q}"

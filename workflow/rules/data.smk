@@ -26,9 +26,12 @@ if PHANTOM:
             " --processes {threads} 2> {log:q}"
 
 
+VERIFY_OPTIONS = options(DATA, only=["on_problem", "expect"])
+
+
 rule verify_subset:
     input:
-        lambda wildcards: FILES[int(wildcards.subset)],
+        phantom_files_of,
     output:
         layout.SUBSET_TABLE,
     log:
@@ -39,20 +42,22 @@ rule verify_subset:
         "../../envs/luna.yaml"
     params:
         code=code("verify_subset"),
+        files=state_of_files,
         root=data_root,
-        options=options(DATA, only=["verify"]),
+        copies=copies_folder,
     message:
-        "Verifying subset {wildcards.subset}"
+        "Verifying the headers of subset {wildcards.subset}"
     shell:
-        '"$PYTHON" "$SCRIPTS/verify_subset.py" --root {params.root:q} --subset {wildcards.subset}'
-        " {params.options} --out {output:q} 2> {log:q}"
+        '"$PYTHON" "$SCRIPTS/verify_subset.py" --root={params.root:q} --subset {wildcards.subset}'
+        " --copies {params.copies:q} --out {output:q} 2> {log:q}"
 
 
 if PROPOSE:
 
     rule propose_subset:
         input:
-            files=lambda wildcards: FILES[int(wildcards.subset)],
+            files=phantom_files_of,
+            series=layout.SUBSET_TABLE,
             annotations=ANNOTATIONS,
             weights=[
                 seen_from_here(path) for path in [shipped_sieve(), *shipped_models()]
@@ -71,19 +76,53 @@ if PROPOSE:
             machine=options(CONFIG.training, only=["device"]),
         params:
             code=code("propose_subset"),
+            files=state_of_files,
             root=data_root,
+            copies=copies_folder,
             options=options(DATA, only=["proposals"]),
         message:
             "Proposing candidates in subset {wildcards.subset}"
         shell:
-            '"$PYTHON" "$SCRIPTS/propose_subset.py" --root {params.root:q} --subset {wildcards.subset}'
-            " --annotations {input.annotations:q} {params.options} --out {output:q}"
+            '"$PYTHON" "$SCRIPTS/propose_subset.py" --root={params.root:q} --subset {wildcards.subset}'
+            " --copies {params.copies:q} --series {input.series:q} --annotations {input.annotations:q} {params.options} --out {output:q}"
             " --threads {threads} {resources.machine} 2> {log:q}"
 
 
-rule verify:
+# A checkpoint, and so is verify_voxels: when it is done, Snakemake looks again which of the jobs after it
+# have inputs of another content. So a CT that was only touched is read again, and nothing else runs.
+checkpoint verify:
     input:
         subsets=SUBSET_TABLES,
+        annotations=ANNOTATIONS,
+        candidates=CANDIDATES,
+    output:
+        series=expand(layout.SUBSET_SERIES, subset=SUBSETS),
+        candidates=expand(layout.SUBSET_CANDIDATES, subset=SUBSETS),
+        report=layout.HEADERS,
+    log:
+        layout.LOG.format("verify"),
+    benchmark:
+        layout.BENCHMARK.format("verify")
+    conda:
+        "../../envs/luna.yaml"
+    params:
+        code=code("verify"),
+        problems=lambda wildcards, output: beside(output.report, layout.PROBLEMS),
+        options=VERIFY_OPTIONS,
+    message:
+        "Verifying headers and tables"
+    shell:
+        '("$PYTHON" "$SCRIPTS/verify.py" --subsets {input.subsets:q}'
+        " --annotations {input.annotations:q} --candidates {input.candidates:q}"
+        " --series {output.series:q} --placed {output.candidates:q}"
+        " --report {output.report:q} --problems {params.problems:q}"
+        " {params.options}) 2>&1 | tee {log:q} >&2"
+
+
+checkpoint verify_voxels:
+    input:
+        subsets=SUBSET_TABLES,
+        cached=CACHED,
         annotations=ANNOTATIONS,
         candidates=CANDIDATES,
     output:
@@ -94,19 +133,19 @@ rule verify:
             category="Data",
         ),
     log:
-        layout.LOG.format("verify"),
+        layout.LOG.format("verify_voxels"),
     benchmark:
-        layout.BENCHMARK.format("verify")
+        layout.BENCHMARK.format("verify_voxels")
     conda:
         "../../envs/luna.yaml"
     params:
-        code=code("verify"),
-        problems=lambda wildcards, output: beside(output.series, layout.PROBLEMS),
-        options=options(DATA, only=["on_problem", "expect"]),
+        code=code("verify_voxels"),
+        problems=lambda wildcards, input: beside(input.subsets[0], layout.PROBLEMS),
+        options=VERIFY_OPTIONS,
     message:
         "Verifying the data set"
     shell:
-        '("$PYTHON" "$SCRIPTS/verify.py" --subsets {input.subsets:q}'
+        '("$PYTHON" "$SCRIPTS/verify_voxels.py" --subsets {input.subsets:q} --cached {input.cached:q}'
         " --annotations {input.annotations:q} --candidates {input.candidates:q}"
         " --series {output.series:q} --report {output.report:q} --problems {params.problems:q}"
         " {params.options}) 2>&1 | tee {log:q} >&2"

@@ -11,7 +11,7 @@ SCORING = (
 rule evaluate:
     input:
         model=layout.MODEL,
-        crops=CROPS,
+        crops=CACHED,
         series=layout.SERIES,
         candidates=layout.CANDIDATES,
         annotations=ANNOTATIONS,
@@ -57,6 +57,8 @@ rule metrics:
         runs=expand(RUN_FILES, run=RUNS, fold=FOLDS),
         annotations=ANNOTATIONS,
         excluded=EXCLUDED,
+        # After a checkpoint Snakemake looks again only at the jobs that take its files.
+        series=layout.SERIES,
     output:
         metrics=report(
             layout.METRICS, caption="../report/metrics.rst", category="Results"

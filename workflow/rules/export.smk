@@ -4,7 +4,7 @@ rule export:
         model=layout.MODEL,
         evaluation=layout.EVALUATION,
         verification=layout.VERIFICATION,
-        crops=CROPS,
+        crops=CACHED,
         series=layout.SERIES,
         candidates=layout.CANDIDATES,
     output:

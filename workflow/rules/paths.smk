@@ -8,9 +8,13 @@ def beside(path, name):
 
 def crops_folder(wildcards, input):
     """Where the crop files are: beside the lists of what is cached."""
-    cached = CONFIG.cache.source == "cache"
     # Without data there is nothing that is cached, and Snakemake reports what is missing.
-    return beside(input.crops[0], "crops") if cached and input.crops else layout.CROPS
+    return beside(input.crops[0], "crops") if input.crops else layout.CROPS
+
+
+def copies_folder(wildcards, output):
+    """Where CTs are copied to that cannot be read where they are, a few at a time."""
+    return beside(output[0], layout.COPIES.format(subset=wildcards.subset))
 
 
 def state_folder(wildcards, output):
@@ -35,6 +39,9 @@ def benchmark_files(wildcards, output):
 
 
 def data_root(wildcards, input):
-    """The folder with subset0 to subset9: so many levels above a subset's files as in the list of them."""
-    first = Path(FILES[int(wildcards.subset)][0])
-    return Path(input[0]).parents[len(first.relative_to(ROOT).parts) - 1]
+    """The folder with subset0 to subset9: of the phantom, so many levels above a file as in the list of them."""
+    if not PHANTOM:
+        return BASE
+    first = Path(PHANTOM_FILES[int(wildcards.subset)][0])
+    levels = len(first.relative_to(layout.PHANTOM).parts)
+    return Path(input[0]).parents[levels - 1]

@@ -22,7 +22,7 @@ rule report:
         listing=layout.LISTING,
         candidates=layout.CANDIDATES,
         series=layout.SERIES,
-        crops=CROPS,
+        crops=CACHED,
     output:
         page=report(layout.REPORT, caption="../report/report.rst", category="Report"),
     log:

@@ -1,29 +1,27 @@
 # The data that the workflow starts from: the phantom's, a folder's, or those in an S3 bucket.
 from time import time
 
+from luna.base.subsets import SUBSETS as ALL_SUBSETS
 from luna.config import data as data_config
 from luna.data.folds import fold_subsets
-from luna.data.subsets import SUBSETS as ALL_SUBSETS
-from luna.imaging.folders import files_of_ct, files_of_cts
 from luna.phantom.uids import phantom_series_uid
+from luna.storage.bucket import SCHEME, Bucket, is_address
+from luna.storage.dataset import subset_files
+from luna.storage.source import files_digest
 
 DATA = CONFIG.data
 PHANTOM = DATA.source == "phantom"
 PROPOSE = DATA.candidates == data_config.PROPOSE
 
 
-def is_address(path):
-    """Whether a path of the config is an object's address and not a local path."""
-    return str(path).startswith("s3://")
-
-
 def located(path):
-    """What a job takes for a path of the config: an object in storage for an address, else a local file.
+    """The file that a job takes for a path of the config: of an object the copy that rule fetch makes.
 
-    Snakemake fetches what a job needs and deletes its copy when nothing needs it any more. To a local
-    file it adds no module's prefix.
+    To a local file Snakemake adds no module's prefix.
     """
-    return storage.s3(path) if is_address(path) else local(str(path))
+    if is_address(path):
+        return layout.FETCHED.format(address=path.removeprefix(SCHEME))
+    return local(str(path))
 
 
 def phantom_files():
@@ -40,24 +38,6 @@ def phantom_files():
     }
 
 
-def objects_below(address):
-    """The objects below an address, sorted. Snakemake's own listing of S3 fails on a prefix."""
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    below = storage.s3(address).flags["storage_object"]
-    bucket = f"s3://{below.bucket}"
-    prefix = f"{address}/".removeprefix(f"{bucket}/")
-    try:
-        keys = [each.key for each in below.s3bucket().objects.filter(Prefix=prefix)]
-    except (BotoCoreError, ClientError) as error:
-        raise WorkflowError(
-            f"{address}: cannot be listed ({error}); check the address, the endpoint"
-            " (AWS_ENDPOINT_URL_S3) and your keys (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY)"
-        )
-    # Some programs represent an empty folder by an object named like one.
-    return [located(f"{bucket}/{key}") for key in sorted(keys) if key[-1] != "/"]
-
-
 def table(path, usual):
     """A table of the data set: as the config names it or below the root, else the usual one there."""
     if not path or not (
@@ -70,8 +50,6 @@ def table(path, usual):
 BASE = layout.PHANTOM if PHANTOM else DATA.root
 REMOTE = is_address(BASE)
 BASE = BASE.rstrip("/") if REMOTE else str(Path(BASE))
-# Of an address, the folder of its local copies.
-ROOT = Path(located(BASE))
 TABLES = {
     "data.annotations": [table(DATA.annotations, "annotations.csv")],
     "data.candidates": [
@@ -100,16 +78,39 @@ ANNOTATIONS, *CANDIDATES = [
 ]
 EXCLUDED = [path if PHANTOM else located(path) for path in TABLES["data.excluded"]]
 
-if PHANTOM:
-    FILES = phantom_files()
-elif REMOTE:
-    FILES = {n: objects_below(f"{BASE}/subset{n}") for n in range(ALL_SUBSETS)}
-else:
-    FILES = {
-        n: [located(file) for file in files_of_cts(ROOT / f"subset{n}")]
-        for n in range(ALL_SUBSETS)
-    }
+try:
+    # One listing of the bucket; what is in it need not be asked for again.
+    LISTED = Bucket(BASE).listed() if REMOTE else []
+    SOURCE_FILES = {} if PHANTOM else subset_files(DATA.root and BASE, LISTED)
+except UserError as error:
+    raise WorkflowError(str(error))
+PHANTOM_FILES = phantom_files() if PHANTOM else {}
+FILES = PHANTOM_FILES or SOURCE_FILES
 SUBSETS = [n for n in FILES if FILES[n]]
+
+
+def phantom_files_of(wildcards):
+    """A subset's files as inputs: only the phantom's, which a rule makes."""
+    return PHANTOM_FILES.get(int(wildcards.subset), [])
+
+
+def state_of_files(wildcards):
+    """Changes when a CT of the subset does: as a parameter it makes Snakemake rerun.
+
+    CTs are no inputs. Snakemake would read each of them once more, for a checksum.
+    """
+    return files_digest(SOURCE_FILES.get(int(wildcards.subset), []))
+
+
+def object_of(address):
+    """An object that the config names, None where there is none."""
+    inside = {f"{BASE}/{file.name}": file for file in LISTED}
+    if not LISTED or not address.startswith(f"{BASE}/"):
+        folder, _, name = address.rpartition("/")
+        return Bucket(folder).find(name)
+    return inside.get(address)
+
+
 if REMOTE and CONFIG.cache.source == "none":
     raise WorkflowError(
         f"cache.source: none reads the CTs in training too, and {BASE} is not a folder: use cache"
@@ -130,26 +131,59 @@ def missing_files():
     if not PHANTOM:
         named += [(key, path) for key in TABLES for path in TABLES[key]]
     return [
-        f"{key}: {path}: no such file"
+        f"{key}: {path}: no such {'object' if is_address(path) else 'file'}"
         for key, path in named
-        if path and not is_address(path) and not Path(path).exists()
+        if path and not exists_somewhere(path)
     ]
+
+
+def exists_somewhere(path):
+    """Whether there is a file, or an object."""
+    return path in OBJECTS and OBJECTS[path] is not None or Path(path).exists()
 
 
 def from_the_future():
-    """The data set's local files whose time lies ahead: Snakemake stops after the first job that reads one."""
-    tables = [path for paths in TABLES.values() for path in paths]
-    files = [Path(path) for path in [*tables, *(f for n in FILES for f in FILES[n])]]
+    """Tables whose time lies ahead: Snakemake stops after the first job that reads one."""
+    tables = [Path(path) for paths in TABLES.values() for path in paths]
     return [
-        path for path in files if path.exists() and path.stat().st_mtime > time() + 5
+        path for path in tables if path.exists() and path.stat().st_mtime > time() + 5
     ]
 
 
-if not REMOTE and (ahead := from_the_future()):
+named_objects = [
+    path
+    for path in [
+        *(recipe.init_weights for recipe in RUNS.values()),
+        *(path for paths in TABLES.values() for path in paths),
+    ]
+    if is_address(path)
+]
+try:
+    OBJECTS = {address: object_of(address) for address in dict.fromkeys(named_objects)}
+except UserError as error:
+    raise WorkflowError(str(error))
+if ahead := from_the_future():
     raise WorkflowError(
-        f"{len(ahead)} files of the data set are dated in the future, such as {ahead[0]};"
+        f"{len(ahead)} tables of the data set are dated in the future, such as {ahead[0]};"
         " correct the machine's clock, or give them the time of now with `touch`"
     )
+
+
+rule fetch:
+    output:
+        layout.FETCHED,
+    log:
+        layout.LOG.format("fetch/{address}"),
+    conda:
+        "../../envs/luna.yaml"
+    params:
+        code=code("fetch"),
+        version=lambda wildcards: OBJECTS[f"{SCHEME}{wildcards.address}"].version,
+        address=lambda wildcards: f"{SCHEME}{wildcards.address}",
+    message:
+        "Fetching {params.address}"
+    shell:
+        '"$PYTHON" "$SCRIPTS/fetch.py" --address {params.address:q} --out {output:q} 2> {log:q}'
 
 
 def fold_problems():
@@ -184,12 +218,7 @@ if not SUBSETS:
     ANNOTATIONS, CANDIDATES, EXCLUDED, MISSING_FILES = [], [], [], []
 
 
-# What crops are read from: the cache or the CTs.
-CROPS = (
-    expand(layout.CACHED_SUBSET, subset=SUBSETS)
-    if CONFIG.cache.source == "cache"
-    else [file for n in SUBSETS for file in FILES[n]]
-)
+CACHED = expand(layout.CACHED_SUBSET, subset=SUBSETS)
 
 
 def download_folder(wildcards):
@@ -198,4 +227,4 @@ def download_folder(wildcards):
         raise WorkflowError(
             f"data.root: {BASE}: a download needs a folder: name one, then copy it to the bucket"
         )
-    return ROOT
+    return BASE

@@ -10,7 +10,7 @@ LOG_OPTIONS = options(CONFIG.training, only=LogSettings.model_fields)
 
 rule train:
     input:
-        crops=CROPS,
+        crops=CACHED,
         series=layout.SERIES,
         candidates=layout.CANDIDATES,
         weights=initial_weights,

@@ -15,13 +15,13 @@ import find_luna  # noqa: F401
 
 from luna.base import layout
 from luna.base.code import code_digest
+from luna.base.subsets import SUBSETS
 from luna.cli.data import add_data_options, candidates_and_crops
 from luna.cli.options import Parser, add_section, at_least, section_of
 from luna.cli.program import command_line_program
 from luna.config.machine import Logs, MachineSettings
 from luna.config.recipe import Recipe
 from luna.config.split import SplitSettings
-from luna.data.subsets import SUBSETS
 from luna.training.job import TrainingJob
 from luna.training.loop import train
 

@@ -47,13 +47,15 @@ MISTAKES = [
     ("evaluate", "--model {tmp}/other_weights.pt " + EVALUATE, "holds other weights than its network has"),
     ("evaluate", "--model {model} " + EVALUATE.replace("{tmp}/p.csv", "{tmp}/folder"), "folder: is a folder"),
     ("evaluate", "--model {model} " + EVALUATE + " --series {root}/annotations.csv",
-     "annotations.csv: is another table: it has no column subset, path, checksum"),
+     "annotations.csv: is another table: it has no column subset, path, status, checksum"),
     ("candidates", "--series {root}/annotations.csv --out {tmp}/o " + CANDIDATES, "is another table"),
     ("candidates", "--series {tmp}/binary --out {tmp}/o " + CANDIDATES, "binary: "),
     ("candidates", "--series {made}/series.csv --out {tmp}/folder " + CANDIDATES, "folder: "),
-    ("cache_subset", "--series {made}/candidates.csv --candidates {made}/candidates.csv " + CACHE,
+    ("cache_subset", "--root {root} --series {made}/candidates.csv --candidates {made}/candidates.csv "
+     + CACHE,
      "is another table"),
-    ("cache_subset", "--series {made}/series.csv --candidates {made}/series.csv " + CACHE,
+    ("cache_subset", "--root {root} --series {made}/series.csv --candidates {made}/series.csv "
+     + CACHE,
      "is another table"),
     ("metrics", "--folders {tmp}/folder --annotations {root}/annotations.csv --metrics {tmp}/m --summary"
      " {tmp}/s --record {tmp}/r", "evaluation.json: no such file"),
@@ -79,8 +81,13 @@ MISTAKES = [
     ("train", "--init-weights {tmp}/text.txt --epochs 0 --model {tmp}/m.pt --history {tmp}/h.csv --state"
      " {tmp}/state {data}", "text.txt: no readable weights"),
     ("train", "--epochs 0 --model {tmp}/folder --history {tmp}/h.csv --state {tmp}/state {data}", "folder"),
-    ("verify", "--subsets {tmp}/text.txt --series {tmp}/s --report {tmp}/r --problems {tmp}/p --annotations"
-     " {root}/annotations.csv --candidates {root}/candidates.csv", "text.txt: is another table"),
+    ("verify", "--subsets {tmp}/text.txt --series {tmp}/s --placed {tmp}/c --report {tmp}/r --problems"
+     " {tmp}/p --annotations {root}/annotations.csv --candidates {root}/candidates.csv",
+     "text.txt: is another table"),
+    ("verify_voxels", "--subsets {tmp}/text.txt --cached {tmp}/text.txt --series {tmp}/s --report {tmp}/r"
+     " --problems {tmp}/p --annotations {root}/annotations.csv --candidates {root}/candidates.csv",
+     "text.txt: cannot be read; remove it"),
+    ("fetch", "--address s3://none/x --out {tmp}/o", "cannot be listed"),
     ("verify_subset", "--root {tmp}/none --subset 0 --out {tmp}/o.csv", "no such folder"),
     ("phantom", "--out {tmp}/text.txt --seed 0 --series 1 --size 64 --slices 16", "text.txt"),
 ]  # fmt: skip

@@ -49,8 +49,8 @@ def test_options_give_back_the_sections(recipe: Recipe, together: bool) -> None:
 def test_what_is_the_default_is_not_passed() -> None:
     assert option_words(Recipe()) == option_words(Recipe(momentum=0.99, balance=0)) == []
     assert option_words(Recipe(augmentation=Augmentation(flip=0.5))) == ["--augmentation.flip=0.5"]
-    header = DataSettings(verify="header", expect="luna16")
-    assert option_words(header, only=["verify"]) == ["--verify=header"]
+    strict = DataSettings(on_problem="skip", expect="luna16")
+    assert option_words(strict, only=["on_problem"]) == ["--on-problem=skip"]
 
 
 def test_short_names() -> None:

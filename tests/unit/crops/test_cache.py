@@ -11,8 +11,8 @@ import pytest
 from conftest import SMALL_CROP, TINY, TINY_SEED, Prepared, prepare
 from luna.base.errors import UserError
 from luna.crops import file as crops_module
-from luna.crops.cache import cache_series_crops, crop_file
-from luna.crops.file import CropFile, write_crops
+from luna.crops.cache import CropCache
+from luna.crops.file import CropFile, crop_file, write_crops
 from luna.crops.sources import CachedCrops
 from luna.imaging.ct import read_ct
 from luna.phantom.dataset import make_phantom
@@ -23,7 +23,7 @@ from unit.crops.conftest import assert_exact
 def test_unchanged_series_are_kept(phantom: Path, tmp_path: Path) -> None:
     data = prepare(phantom, tmp_path, SMALL_CROP)
     before = {path.name: path.stat().st_mtime_ns for path in data.crops.iterdir()}
-    cached, built = cache_series_crops(data.series, data.candidates, data.crops, SMALL_CROP)
+    cached, built = CropCache(data.crops, SMALL_CROP).update(data.series, data.candidates)
     assert (len(cached), built) == (10, 0)
     assert {path.name: path.stat().st_mtime_ns for path in data.crops.iterdir()} == before
 
@@ -35,7 +35,7 @@ def test_one_changed_series_rebuilds_only_itself(tmp_path: Path) -> None:
     raw = Path(data.series["path"][3]).with_suffix(".raw")
     np.fromfile(raw, dtype="<i2")[::-1].tofile(raw)
     changed = prepare(root, tmp_path / "other", SMALL_CROP)
-    _, built = cache_series_crops(changed.series, changed.candidates, data.crops, SMALL_CROP)
+    _, built = CropCache(data.crops, SMALL_CROP).update(changed.series, changed.candidates)
     assert built == 1
     assert_exact(changed, CachedCrops(changed.candidates, data.crops, SMALL_CROP))
 
@@ -43,7 +43,7 @@ def test_one_changed_series_rebuilds_only_itself(tmp_path: Path) -> None:
 def test_an_added_candidate_rebuilds_only_its_series(phantom: Path, tmp_path: Path) -> None:
     data = prepare(phantom, tmp_path, SMALL_CROP)
     more = pd.concat([data.candidates, data.candidates.iloc[:1]], ignore_index=True)
-    _, built = cache_series_crops(data.series, more, data.crops, SMALL_CROP)
+    _, built = CropCache(data.crops, SMALL_CROP).update(data.series, more)
     assert built == 1
 
 
@@ -51,7 +51,7 @@ def test_damage_is_repaired_by_the_named_command(damaged: Prepared) -> None:
     path = first_file(damaged)
     whole = path.read_bytes()
     path.write_bytes(whole[:-3] + b"xyz")
-    _, built = cache_series_crops(damaged.series, damaged.candidates, damaged.crops, SMALL_CROP)
+    _, built = CropCache(damaged.crops, SMALL_CROP).update(damaged.series, damaged.candidates)
     assert built == 1
     assert path.read_bytes() == whole
 
@@ -78,7 +78,7 @@ def test_a_uid_cannot_lead_out_of_the_folder(tmp_path: Path) -> None:
 
 def test_a_series_without_candidates(prepared: Prepared, tmp_path: Path) -> None:
     one = prepared.series.iloc[:1]
-    cached, _ = cache_series_crops(one, prepared.candidates.iloc[:0], tmp_path, SMALL_CROP)
+    cached, _ = CropCache(tmp_path, SMALL_CROP).update(one, prepared.candidates.iloc[:0])
     assert cached[one["seriesuid"][0]].crops == 0
     assert len(CropFile(crop_file(tmp_path, one["seriesuid"][0])).centers) == 0
 
@@ -92,8 +92,6 @@ def test_a_changed_header_rebuilds_its_series(tmp_path: Path) -> None:
     turned = text.replace("CenterOfRotation = 0", "CenterOfRotation = 1")
     assert turned != text
     header.write_text(turned)
-    # As `header` verification leaves it, without a checksum.
-    series = data.series.assign(checksum=None)
-    _, built = cache_series_crops(series, data.candidates, data.crops, SMALL_CROP)
+    _, built = CropCache(data.crops, SMALL_CROP).update(data.series, data.candidates)
     assert built == 1
     assert_exact(data, CachedCrops(data.candidates, data.crops, SMALL_CROP))

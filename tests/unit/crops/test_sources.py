@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from conftest import SMALL_CROP, Prepared, prepare
+from conftest import SMALL_CROP, Prepared, checked_headers, prepare
 from luna.base.errors import UserError
 from luna.config.cache import CropSettings
-from luna.crops.cache import cache_series_crops
+from luna.crops.cache import CropCache
 from luna.crops.cut import cut_block
 from luna.crops.sources import CachedCrops, DirectCrops
 from luna.imaging.ct import read_ct
@@ -31,14 +31,13 @@ def test_crops_without_a_cache_are_the_same(prepared: Prepared) -> None:
 
 def test_real_slabs_are_exact_and_padded(real_data: Path, tmp_path: Path) -> None:
     from luna.data.candidates import list_candidates
-    from luna.data.verify import verify_dataset, verify_subset
+    from luna.data.verify import verify_dataset
 
     tables = (real_data / "luna16" / "annotations.csv", [real_data / "slabs" / "candidates.csv"])
-    checked = pd.concat([verify_subset(real_data / "slabs", n, "full") for n in range(10)])
-    series, _ = verify_dataset(checked, *tables)
+    series, _ = verify_dataset(checked_headers(real_data / "slabs"), *tables)
     candidates, _ = list_candidates(series, *tables)
     settings = CropSettings(margin=(1, 2, 3))
-    cache_series_crops(series, candidates, tmp_path / "cache" / "crops", settings)
+    CropCache(tmp_path / "cache" / "crops", settings).update(series, candidates)
     data = Prepared(real_data / "slabs", tmp_path, series, candidates, settings)
     assert_exact(data, CachedCrops(candidates, data.crops, settings))
     assert len(candidates) == 23

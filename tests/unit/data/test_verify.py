@@ -5,16 +5,20 @@ import shutil
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
 import pytest
 import SimpleITK as sitk
 
+from conftest import SMALL_CROP, checked_headers
+from luna.crops.cache import CropCache
 from luna.data.luna16 import facts, subset_of
 from luna.data.problems import ADVICE, summary
-from luna.data.records import Verification
-from luna.data.verify import COLUMNS, verify_dataset, verify_subset
+from luna.data.records import CachedSeries, Verification
+from luna.data.tables import IRC
+from luna.data.verify import COLUMNS, verify_dataset, with_voxels
 from luna.imaging.ct import ct_checksum, read_ct
 from luna.imaging.folders import find_cts
 
@@ -220,9 +224,20 @@ def root(phantom: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(phantom, tmp_path / "data"))
 
 
-def check(root: Path, mode: str = "full", expect: str = "any") -> tuple[pd.DataFrame, Verification]:
-    checked = pd.concat([verify_subset(root, subset, mode) for subset in range(10)])
-    return verify_dataset(checked, root / "annotations.csv", [root / "candidates.csv"], expect)
+def check(root: Path, expect: str = "any", voxels: bool = True) -> tuple[pd.DataFrame, Verification]:
+    """What both steps of verification find, or the first alone."""
+    tables = (root / "annotations.csv", [root / "candidates.csv"])
+    checked = checked_headers(root)
+    if voxels:
+        checked = with_voxels(checked, read_all(verify_dataset(checked, *tables)[0]))
+    return verify_dataset(checked, *tables, expect)
+
+
+def read_all(series: pd.DataFrame) -> dict[str, CachedSeries]:
+    """What the voxels of the series show."""
+    none = pd.DataFrame(columns=["seriesuid", *IRC])
+    with TemporaryDirectory() as folder:
+        return CropCache(Path(folder), SMALL_CROP, cut=False).update(series, none)[0]
 
 
 @pytest.mark.parametrize("name", DAMAGES)
@@ -265,11 +280,11 @@ def test_all_problems_are_reported_at_once(root: Path) -> None:
     assert len(check(root)[1].problems) == 3
 
 
-def test_header_mode_reads_no_voxels(root: Path) -> None:
+def test_the_first_step_reads_no_voxels(root: Path) -> None:
     DAMAGES["constant image"][0](root)
-    assert check(root, mode="header")[1].problems == []
+    assert check(root, voxels=False)[1].problems == []
     DAMAGES["voxels truncated"][0](root)
-    assert check(root, mode="header")[1].problems[0].kind == "truncated-voxels"
+    assert check(root, voxels=False)[1].problems[0].kind == "truncated-voxels"
 
 
 def test_tables_in_other_dress(root: Path) -> None:
@@ -326,10 +341,10 @@ def test_facts_of_luna16() -> None:
 
 
 def test_real_slabs_are_accepted(real_data: Path) -> None:
-    checked = pd.concat([verify_subset(real_data / "slabs", n, "full") for n in range(10)])
-    usable, report = verify_dataset(
-        checked, real_data / "luna16" / "annotations.csv", [real_data / "slabs" / "candidates.csv"]
-    )
+    checked = checked_headers(real_data / "slabs")
+    tables = (real_data / "luna16" / "annotations.csv", [real_data / "slabs" / "candidates.csv"])
+    cached = read_all(verify_dataset(checked, *tables)[0])
+    usable, report = verify_dataset(with_voxels(checked, cached), *tables)
     assert report.problems == []
     assert len(usable) == 3
     assert report.candidates.usable == 23

@@ -9,6 +9,7 @@ import SimpleITK as sitk
 
 from luna.data.verify import verify_dataset, verify_subset
 from luna.imaging.folders import SLICES_LOOSE, files_of_cts, find_cts, not_read
+from luna.storage.source import LocalFiles
 
 from .images import chest_image, write_dicom
 
@@ -54,7 +55,7 @@ def test_what_cannot_be_read_is_named(folder: Path, name: str, advice: str) -> N
     (folder / name).parent.mkdir(parents=True, exist_ok=True)
     (folder / name).write_bytes(b"\0")
     assert files_of_cts(folder) == before
-    table = verify_subset(folder.parent, 0, "header")
+    table = verify_subset(LocalFiles(folder), 0)
     (folder.parent / "annotations.csv").write_text("seriesuid,coordX,coordY,coordZ,diameter_mm\n")
     (folder.parent / "candidates.csv").write_text("seriesuid,coordX,coordY,coordZ,class\n")
     tables = folder.parent / "annotations.csv", [folder.parent / "candidates.csv"]
@@ -70,7 +71,7 @@ def test_a_dangling_link_is_a_problem_of_its_series(folder: Path) -> None:
     raw.unlink()
     raw.symlink_to("nowhere")
     assert len(files_of_cts(folder)) == 12
-    table = verify_subset(folder.parent, 0, "header").set_index("seriesuid")
+    table = verify_subset(LocalFiles(folder), 0).set_index("seriesuid")
     assert table["status"].to_dict() == {"1.1": "problem", "1.2": "ok", "1.2.3": "ok"}
     assert "missing-voxels" in table["problem"]["1.1"]
 
@@ -83,7 +84,7 @@ def test_slices_without_a_suffix_are_named(folder: Path) -> None:
 def test_a_link_to_no_folder_is_a_problem_of_its_series(folder: Path) -> None:
     (folder / "1.2.4").symlink_to("nowhere")
     (folder / "1.2.5").mkdir()
-    table = verify_subset(folder.parent, 0, "full").set_index("seriesuid")
+    table = verify_subset(LocalFiles(folder), 0).set_index("seriesuid")
     assert "is a link to nothing" in table["problem"]["1.2.4"]
     assert "holds no DICOM CT series" in table["problem"]["1.2.5"]
 
@@ -91,12 +92,11 @@ def test_a_link_to_no_folder_is_a_problem_of_its_series(folder: Path) -> None:
 def test_voxels_without_a_header_are_a_problem(folder: Path) -> None:
     shutil.move(folder / "1.1.mhd", folder / ".hidden")
     assert folder / "1.1.raw" in files_of_cts(folder)
-    table = verify_subset(folder.parent, 0, "header").set_index("seriesuid")
+    table = verify_subset(LocalFiles(folder), 0).set_index("seriesuid")
     assert "missing-header" in table["problem"]["1.1"]
 
 
 def test_a_folder_named_otherwise_than_its_series(folder: Path) -> None:
     (folder / "1.2.3").rename(folder / "1.2.4")
-    for mode in ("header", "full"):
-        table = verify_subset(folder.parent, 0, mode).set_index("seriesuid")
-        assert "its SeriesInstanceUID is 1.2.3" in table["problem"]["1.2.4"]
+    table = verify_subset(LocalFiles(folder), 0).set_index("seriesuid")
+    assert "its SeriesInstanceUID is 1.2.3" in table["problem"]["1.2.4"]

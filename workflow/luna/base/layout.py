@@ -7,7 +7,12 @@ CHANGES_NO_RESULT = True
 
 PHANTOM = "results/phantom"
 SUBSET_TABLE = "results/verify/subset{subset}.csv"
-PROBLEMS = "verify/problems.txt"
+SUBSET_SERIES = "results/verify/series{subset}.csv"
+SUBSET_CANDIDATES = "results/verify/candidates{subset}.csv"
+HEADERS = "results/verify/headers.json"
+COPIES = "copies/{subset}"
+FETCHED = "results/fetched/{address}"
+PROBLEMS = "problems.txt"
 SERIES = "results/series.csv"
 PROPOSALS = "results/proposals/subset{subset}.csv"
 VERIFICATION = "results/verification.json"

@@ -29,8 +29,8 @@ class DataSettings(Section):
     """`phantom` makes a small data set; `files` uses the one at `root`."""
 
     root: GivenPath = ""
-    """Folder or address (s3://bucket/folder) that holds subset0 to subset9 (only with source
-    files). Nothing but a download writes there."""
+    """Folder or address (s3://bucket/folder) that holds subset0 to subset9, or a folder that holds
+    subset0.zip to subset9.zip (only with source files). Nothing but a download writes there."""
 
     records: Annotated[tuple[Annotated[str, Field(pattern="^https?://")], ...], Field(min_length=1)] = (
         "https://zenodo.org/api/records/3723295",
@@ -60,9 +60,6 @@ class DataSettings(Section):
 
     expect: Literal["luna16", "any"] = "any"
     """`luna16` compares with the known LUNA16 (888 series, 1,186 nodules); `any` does not."""
-
-    verify: Literal["full", "header"] = "full"
-    """`full` reads every voxel; `header` reads only headers and file sizes."""
 
     on_problem: Literal["stop", "skip"] = "stop"
     """`stop` ends the workflow at any problem; `skip` continues with the series that are sound."""

@@ -1,71 +1,148 @@
-"""The crop cache: one file for each series, remade only when its content would differ."""
+"""The crop cache: one file for each series, remade only when its content would differ.
 
+Cutting is the one time that the voxels of a CT are read: they are checked on the way.
+"""
+
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from pydantic import BaseModel
+from pydantic import ValidationError
 
+from luna.base.code import code_digest
 from luna.base.digests import digest
 from luna.base.errors import UserError
+from luna.base.files import write_record
 from luna.base.progress import progress
 from luna.config.cache import CropSettings
-from luna.crops.file import CropFile, CropHeader, write_crops
+from luna.crops.file import CropFile, CropHeader, crop_file, write_crops
+from luna.data.records import CachedSeries, Record, Voxels
 from luna.data.tables import IRC
-from luna.imaging.ct import ct_checksum, read_ct
-from luna.imaging.uids import is_valid_uid
+from luna.imaging import ct as ct_module
+from luna.imaging.ct import Ct, read_ct
+from luna.imaging.problem import BadCtError, Problem
+from luna.storage.source import LocalFiles, Source, SourceFile
 
 
-class CachedSeries(BaseModel):
-    """One series in the cache: its crops, its file's bytes, a digest of all that the file depends on."""
+class Reading(Record):
+    """The last reading of a CT, beside its crops: files as they were then, the code that read them, and
+    what it showed."""
 
-    crops: int
-    bytes: int
-    digest: str
-
-
-def crop_file(folder: Path, uid: str) -> Path:
-    """The cache file of a series. Raises UserError when the uid, which names the file, is not valid."""
-    if not is_valid_uid(uid):
-        raise UserError(f"{uid!r} is not a valid DICOM uid")
-    return folder / f"{uid}.crops"
+    files: list[SourceFile]
+    code: str
+    voxels: Voxels
 
 
-def cache_series_crops(
-    series: pd.DataFrame, candidates: pd.DataFrame, folder: Path, settings: CropSettings
-) -> tuple[dict[str, CachedSeries], int]:
-    """Make the cache files of some series; keep those that are complete and still right.
+class Wanted(NamedTuple):
+    """What is to be cached of a series: the CT at `path`, with candidates at `centers`, int32 (n, 3) irc."""
 
-    `series` has the columns of series.csv, `candidates` those of candidates.csv. Returns what is
-    now cached, by series uid, and how many files were made.
+    uid: str
+    path: str
+    centers: npt.NDArray[np.int32]
+
+
+class CropCache:
+    """A folder of crop files.
+
+    source: where CTs are read. cut: False only checks voxels.
     """
-    cached: dict[str, CachedSeries] = {}
-    built = 0
-    centers_of = {uid: rows[IRC].to_numpy() for uid, rows in candidates.groupby("seriesuid")}
-    for row in progress(series.itertuples(), "crops", len(series)):
-        centers = centers_of.get(row.seriesuid, np.empty((0, 3))).astype("<i4")
-        path = crop_file(folder, row.seriesuid)
-        checksum = row.checksum if isinstance(row.checksum, str) else ct_checksum(Path(row.path))
-        header = CropHeader.of(row.seriesuid, checksum, len(centers), settings)
-        if not _is_current(path, header, centers):
-            write_crops(path, read_ct(Path(row.path)), checksum, centers, settings)
-            built += 1
-        cached[row.seriesuid] = CachedSeries(
-            crops=len(centers),
-            bytes=path.stat().st_size,
-            digest=digest([header.model_dump(mode="json"), centers.tolist()]),
-        )
-    return cached, built
 
+    def __init__(
+        self, folder: Path, settings: CropSettings, source: Source | None = None, cut: bool = True
+    ) -> None:
+        self.folder, self.settings = folder, settings
+        self.source = source or LocalFiles(folder)
+        self._cut = cut
+        self._code = code_digest(Path(ct_module.__file__))
 
-def _is_current(path: Path, header: CropHeader, centers: npt.NDArray[np.int32]) -> bool:
-    """Whether a cache file is complete and equal to what would be written now."""
-    try:
-        file = CropFile(path)
-        if file.header != header or not np.array_equal(file.centers, centers):
+    def update(self, series: pd.DataFrame, candidates: pd.DataFrame) -> tuple[dict[str, CachedSeries], int]:
+        """Read the CTs that changed, make the crop files that are not right; what is now cached, by series
+        uid, and how many CTs were read.
+
+        series: columns seriesuid and path; candidates: seriesuid and IRC. A CT whose voxels are not sound
+        has no crops, and its problems in the result. Raises UserError.
+        """
+        centers_of = {uid: rows[IRC].to_numpy() for uid, rows in candidates.groupby("seriesuid")}
+        all_wanted = [
+            Wanted(uid, path, centers_of.get(uid, np.empty((0, 3))).astype("<i4"))
+            for uid, path in zip(series["seriesuid"], series["path"], strict=True)
+        ]
+        cached, read = {}, 0
+        ahead = iter(all_wanted)
+        next(ahead, None)
+        for wanted in progress(all_wanted, "crops", len(all_wanted)):
+            voxels = self._known(wanted)
+            if voxels is None or not self._has(wanted, voxels):
+                self._prepare(ahead)
+                voxels = self._read(wanted)
+                read += 1
+            else:
+                next(ahead, None)
+            cached[wanted.uid] = self._entry(wanted, voxels)
+        return cached, read
+
+    def _prepare(self, ahead: Iterator[Wanted]) -> None:
+        if (coming := next(ahead, None)) is not None and self._known(coming) is None:
+            self.source.prepare(coming.path)
+
+    def _known(self, wanted: Wanted) -> Voxels | None:
+        """What the last reading showed, if the CT's files and the code are still those of then."""
+        try:
+            reading = Reading.model_validate_json(self._record_of(wanted.uid).read_bytes())
+        except (OSError, ValidationError):
+            return None
+        same = reading.code == self._code and reading.files == self.source.files(wanted.path)
+        return reading.voxels if same else None
+
+    def _read(self, wanted: Wanted) -> Voxels:
+        """Read a CT, check its voxels, cut its crops."""
+        # Before reading: what changes meanwhile is read again the next time.
+        files = self.source.files(wanted.path)
+        with self.source.ct(wanted.path) as path:
+            voxels, ct = _read_voxels(path, wanted.path)
+        if ct is not None and not self._has(wanted, voxels):
+            write_crops(crop_file(self.folder, wanted.uid), ct, ct.checksum, wanted.centers, self.settings)
+        write_record(self._record_of(wanted.uid), Reading(files=files, code=self._code, voxels=voxels))
+        return voxels
+
+    def _has(self, wanted: Wanted, voxels: Voxels) -> bool:
+        """Whether the crop file is complete and equal to what would be written now, or none is needed."""
+        if voxels.checksum is None or not self._cut:
+            return True
+        try:
+            file = CropFile(crop_file(self.folder, wanted.uid))
+            if file.header != self._header(wanted, voxels) or not np.array_equal(
+                file.centers, wanted.centers
+            ):
+                return False
+            file.check()
+        except UserError:
             return False
-        file.check()
-    except UserError:
-        return False
-    return True
+        return True
+
+    def _header(self, wanted: Wanted, voxels: Voxels) -> CropHeader:
+        return CropHeader.of(wanted.uid, voxels.checksum or "", len(wanted.centers), self.settings)
+
+    def _entry(self, wanted: Wanted, voxels: Voxels) -> CachedSeries:
+        made_of = [self._header(wanted, voxels).model_dump(mode="json"), wanted.centers.tolist()]
+        return CachedSeries(voxels=voxels, crops=len(wanted.centers), digest=digest(made_of))
+
+    def _record_of(self, uid: str) -> Path:
+        return crop_file(self.folder, uid).with_suffix(".json")
+
+
+def _read_voxels(path: Path, named: str) -> tuple[Voxels, Ct | None]:
+    """A CT and what its voxels show. named: what messages call it, where `path` is a copy."""
+    try:
+        ct = read_ct(path)
+    except BadCtError as error:
+        problems = [
+            Problem(each.kind, each.where.replace(str(path.parent), str(Path(named).parent)), each.text)
+            for each in error.found
+        ]
+        return Voxels(problems=problems), None
+    lowest, highest = int(ct.hu.min()), int(ct.hu.max())
+    return Voxels(checksum=ct.checksum, hu_min=lowest, hu_max=highest, notes=ct.notes), ct

@@ -18,6 +18,7 @@ from luna.base.files import atomic_path
 from luna.config.cache import CropSettings
 from luna.crops.cut import cut_block
 from luna.imaging.ct import Ct
+from luna.imaging.uids import is_valid_uid
 
 VERSION = 2
 _MAGIC = b"LUNACROP"
@@ -26,6 +27,13 @@ _LARGEST_HEAD = 1 << 28
 
 # Blosc's own threads would compete with ours; without them its calls release the GIL.
 blosc.use_threads = False
+
+
+def crop_file(folder: Path, uid: str) -> Path:
+    """The cache file of a series. Raises UserError when the uid, which names the file, is not valid."""
+    if not is_valid_uid(uid):
+        raise UserError(f"{uid!r} is not a valid DICOM uid")
+    return folder / f"{uid}.crops"
 
 
 class CropHeader(BaseModel):

@@ -12,9 +12,8 @@ from luna.base.arrays import HuArray, IntArray
 from luna.base.digests import digest
 from luna.base.errors import UserError
 from luna.config.cache import CacheSettings, CropSettings
-from luna.crops.cache import crop_file
 from luna.crops.cut import cut_block
-from luna.crops.file import REPAIR_COMMAND, CropFile, CropHeader
+from luna.crops.file import REPAIR_COMMAND, CropFile, CropHeader, crop_file
 from luna.data.tables import IRC
 from luna.imaging.ct import Ct, ct_checksum, map_ct
 from luna.runtime.cores import allow_many_files

@@ -28,28 +28,35 @@ def list_candidates(
     `keep_patients_together` a patient's series all go to the lowest of their subsets.
     """
     annotations = rows_of(read_annotations(annotations_file)).reset_index(drop=True)
-    candidates = rows_of(read_candidates(candidate_files))
     series = series.assign(subset=series["subset"].astype(int))
     if keep_patients_together:
         series = series.assign(subset=_subsets_by_patient(series))
-    candidates = candidates[candidates["seriesuid"].isin(series["seriesuid"])]
-    irc = locate(candidates, series)
-    inside = ~outside_ct(irc, candidates, series)
-    candidates, irc = candidates[inside].reset_index(drop=True), irc[inside]
+    candidates, outside = place_candidates(rows_of(read_candidates(candidate_files)), series)
     diameter, annotation, near = join_annotations(candidates, annotations)
     table = pd.DataFrame(
         {
             "id": np.arange(len(candidates)),
             "seriesuid": candidates["seriesuid"],
             "subset": candidates["seriesuid"].map(series.set_index("seriesuid")["subset"]),
-            **{name: candidates[name] for name in XYZ},
-            **dict(zip(IRC, irc.T, strict=True)),
+            **{name: candidates[name] for name in [*XYZ, *IRC]},
             "class": candidates["class"],
             "diameter_mm": diameter,
             "annotation": annotation,
         }
     )
-    return table, _listing(table, annotations, series, near, int((~inside).sum()))
+    return table, _listing(table, annotations, series, near, outside)
+
+
+def place_candidates(candidates: pd.DataFrame, series: pd.DataFrame) -> tuple[pd.DataFrame, int]:
+    """The candidates of these series in file order, with the voxels (IRC) they are in.
+
+    Those outside their CT are left out: how many, is the second value.
+    """
+    candidates = candidates[candidates["seriesuid"].isin(series["seriesuid"])]
+    irc = locate(candidates, series)
+    inside = ~outside_ct(irc, candidates, series)
+    placed = candidates[inside].reset_index(drop=True)
+    return placed.assign(**dict(zip(IRC, irc[inside].T, strict=True))), int((~inside).sum())
 
 
 def join_annotations(

@@ -8,8 +8,8 @@ import pandas as pd
 
 from luna.base.arrays import BoolArray, IntArray
 from luna.base.errors import UserError
+from luna.base.subsets import SUBSETS
 from luna.config.split import SplitSettings
-from luna.data.subsets import SUBSETS
 
 
 class SplitRows(NamedTuple):

@@ -1,7 +1,10 @@
 """What verification.json and candidates.json hold."""
 
-from pydantic import BaseModel, ConfigDict
+from pathlib import Path
 
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from luna.base.errors import UserError
 from luna.imaging.problem import Problem
 
 
@@ -9,6 +12,36 @@ class Record(BaseModel):
     """A part of a file about the data."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Voxels(Record):
+    """What reading a CT's voxels showed.
+
+    checksum, hu_min, hu_max: None where they could not be read. notes: what was changed or left out.
+    """
+
+    checksum: str | None = None
+    hu_min: int | None = None
+    hu_max: int | None = None
+    notes: list[str] = []
+    problems: list[Problem] = []
+
+
+class CachedSeries(Record):
+    """A series in the manifest of a cache: its voxels, the number of its crops, and a digest of all that
+    these depend on."""
+
+    voxels: Voxels
+    crops: int
+    digest: str
+
+
+def read_cached(path: Path) -> dict[str, CachedSeries]:
+    """What a cache's manifest lists, by series uid. Raises UserError when it is missing or damaged."""
+    try:
+        return TypeAdapter(dict[str, CachedSeries]).validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise UserError(f"{path}: cannot be read; remove it and run again ({error})") from error
 
 
 class SeriesCount(Record):

@@ -16,8 +16,10 @@ XYZ = ["coordX", "coordY", "coordZ"]
 IRC = ["index", "row", "col"]
 ANNOTATION_COLUMNS = ["seriesuid", *XYZ, "diameter_mm"]
 CANDIDATE_COLUMNS = ["seriesuid", *XYZ, "class"]
-SERIES_COLUMNS = ["seriesuid", "subset", "path", "checksum"]
-"""What stages need of series.csv."""
+SERIES_COLUMNS = ["seriesuid", "subset", "path", "status", "checksum"]
+"""What stages need of series.csv, and of the tables that it is made of."""
+PLACED_COLUMNS = ["seriesuid", *IRC]
+"""Candidates as the cache needs them."""
 LISTED_COLUMNS = ["id", "seriesuid", "subset", *XYZ, "class", *IRC]
 """What stages need of the workflow's candidates.csv."""
 ALWAYS_NUMBERS = {"id", "subset", *XYZ, *IRC, "class", "probability", "epoch", "fold"}

@@ -1,23 +1,24 @@
 """Verify a data set: every series, the tables, and what is known of LUNA16."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import pandas as pd
 
 from luna.base.progress import progress
+from luna.base.subsets import SUBSETS
 from luna.data.luna16 import facts, subset_of
-from luna.data.records import CandidateCount, NoduleCount, SeriesCount, Verification
+from luna.data.records import CachedSeries, CandidateCount, NoduleCount, SeriesCount, Verification
 from luna.data.series import locate, outside_ct
-from luna.data.subsets import SUBSETS
 from luna.data.tables import lines_text, read_annotations, read_candidates
-from luna.imaging.ct import Ct, checked_header, read_ct_and_header
+from luna.imaging.ct import checked_header
 from luna.imaging.folders import find_cts, not_read, series_uid_of, voxels_without_header
 from luna.imaging.header import CtHeader
 from luna.imaging.problem import BadCtError, Problem
 from luna.imaging.uids import is_valid_uid
+from luna.storage.source import Source
 
 
 @dataclass
@@ -55,42 +56,57 @@ COLUMNS = [field.name for field in fields(SeriesRow)]
 """Columns of series.csv."""
 
 
-def verify_subset(root: Path, subset: int, mode: str) -> pd.DataFrame:
-    """Check every series in root/subset{n}: one row each with COLUMNS, whatever is wrong with it.
-
-    mode `header` reads headers and file sizes; `full` reads every voxel too (HU range, checksum,
-    compressed streams).
+def verify_subset(source: Source, subset: int) -> pd.DataFrame:
+    """Check headers, files and their sizes of every series in a subset: one row each with COLUMNS,
+    whatever is wrong with it. Voxels are not read.
     """
-    folder = root / f"subset{subset}"
-    cts = find_cts(folder)
-    rows = [verify_series(path, subset, mode) for path in progress(cts, f"subset{subset}", len(cts))]
-    for path in voxels_without_header(folder):
-        orphan = Problem("missing-header", str(path), "voxels without an .mhd file of the same name")
-        rows.append(_row(path, path.stem, subset, None, [orphan]))
-    for problem in not_read(folder):
-        path = Path(problem.where)
-        rows.append(SeriesRow(path.name, subset, str(path), status=NOT_READ, problem=json.dumps([problem])))
+    with source.headers() as folder:
+        cts = find_cts(folder)
+        rows = [verify_series(path, subset) for path in progress(cts, f"subset{subset}", len(cts))]
+        for path in voxels_without_header(folder):
+            orphan = Problem("missing-header", str(path), "voxels without an .mhd file of the same name")
+            rows.append(_row(path, path.stem, subset, None, [orphan]))
+        for problem in not_read(folder):
+            name = Path(problem.where).name
+            rows.append(
+                SeriesRow(name, subset, problem.where, status=NOT_READ, problem=json.dumps([problem]))
+            )
+        for row in rows:
+            # Of a copy, what it is a copy of.
+            row.path = row.path.replace(str(folder), source.folder)
+            row.problem = row.problem and row.problem.replace(str(folder), source.folder)
     return pd.DataFrame([asdict(row) for row in rows], columns=COLUMNS)
 
 
-def verify_series(path: Path, subset: int, mode: str) -> SeriesRow:
-    """Check one series."""
+def verify_series(path: Path, subset: int) -> SeriesRow:
+    """Check the header, the files and their sizes of one series."""
     uid = series_uid_of(path)
     problems: list[Problem] = []
     if not is_valid_uid(uid):
         problems.append(Problem("uid", str(path), f"{uid!r} is not a valid DICOM uid"))
-    header, ct = None, None
+    header = None
     try:
-        if mode == "full":
-            ct, header = read_ct_and_header(path)
-        else:
-            header = checked_header(path)
+        header = checked_header(path)
     except BadCtError as error:
         problems += error.found
     if header is not None and header.series_uid not in ("", uid):
         text = f"its SeriesInstanceUID is {header.series_uid}"
         problems.append(Problem("uid-mismatch", str(path), text))
-    return _row(path, uid, subset, header, problems, ct)
+    return _row(path, uid, subset, header, problems)
+
+
+def with_voxels(series: pd.DataFrame, cached: Mapping[str, CachedSeries]) -> pd.DataFrame:
+    """The rows of verify_subset with what reading the voxels showed, where they were read."""
+    rows = series.astype(object).to_dict("records")
+    for row in rows:
+        if row["status"] != "ok" or (found := cached.get(row["seriesuid"])) is None:
+            continue
+        voxels = found.voxels
+        row |= {"checksum": voxels.checksum, "hu_min": voxels.hu_min, "hu_max": voxels.hu_max}
+        row["note"] = "; ".join(voxels.notes) or None
+        if voxels.problems:
+            row |= {"status": "problem", "problem": json.dumps(voxels.problems)}
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def verify_dataset(
@@ -147,7 +163,6 @@ def _row(
     subset: int,
     header: CtHeader | None,
     problems: list[Problem],
-    ct: Ct | None = None,
 ) -> SeriesRow:
     row = SeriesRow(uid, subset, str(path))
     if header is not None:
@@ -157,9 +172,6 @@ def _row(
             for values in (header.grid.spacing, header.grid.origin, header.grid.direction)
         )
         row.element_type, row.bytes = header.element_type, header.raw_bytes
-    if ct is not None:
-        row.checksum, row.hu_min, row.hu_max = ct.checksum, int(ct.hu.min()), int(ct.hu.max())
-        row.note = "; ".join(ct.notes) or None
     row.status = "problem" if problems else "ok"
     row.problem = json.dumps(problems) if problems else None
     return row

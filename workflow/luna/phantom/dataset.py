@@ -12,8 +12,8 @@ from luna.base.arrays import FloatArray, HuArray, IntArray
 from luna.base.files import write_csv
 from luna.base.progress import progress
 from luna.base.randomness import rng
+from luna.base.subsets import SUBSETS
 from luna.config.phantom import PhantomSettings
-from luna.data.subsets import SUBSETS
 from luna.imaging.geometry import Grid, irc_to_xyz
 from luna.imaging.metaimage import write_mhd
 from luna.phantom.body import draw_body

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Sequence
-from pathlib import Path
 
 import pandas as pd
 
@@ -15,22 +14,24 @@ from luna.imaging.problem import BadCtError
 from luna.scans.models import Models
 from luna.scans.outputs import submission
 from luna.scans.propose import propose
+from luna.storage.source import Source
 
 log = logging.getLogger(__name__)
 
 
 def propose_candidates(
-    cts: Sequence[Path], annotations: pd.DataFrame, models: Models, most: int
+    source: Source, paths: Sequence[str], annotations: pd.DataFrame, models: Models, most: int
 ) -> pd.DataFrame:
-    """Up to `most` places in each CT, as rows of a LUNA16 table of candidates, the most suspicious first.
+    """Up to `most` places in each CT of a subset, as rows of a LUNA16 table of candidates.
 
-    The class is 1 where a place is nearer to a nodule of its series than the nodule's radius. A CT that
-    cannot be read has no rows: verification says what is wrong with it.
+    The most suspicious of a CT come first. The class is 1 where a place is nearer to a nodule of its series
+    than the nodule's radius. A CT that cannot be read has no rows: verification says what is wrong with it.
     """
     tables = [pd.DataFrame(columns=CANDIDATE_COLUMNS)]
-    for path in progress(cts, "proposing candidates", len(cts)):
+    for path in progress(paths, "proposing candidates", len(paths)):
         try:
-            ct = read_ct(path)
+            with source.ct(path) as readable:
+                ct = read_ct(readable)
             lungs = find_lungs(ct.hu, ct.grid.spacing[::-1]).voxels(ct.hu.shape)
             found = submission(ct, propose(ct, lungs, models, most))
         except BadCtError as error:
