@@ -36,8 +36,9 @@ def s3_bucket(name: str, port: int = 0) -> Iterator[Any]:
 
 def upload(bucket: Any, root: Path, folder: str) -> None:
     """Put all files below `root` into the bucket, below `folder`."""
-    for path in root.rglob("*.*"):
-        bucket.upload_file(str(path), f"{folder}/{path.relative_to(root)}")
+    for path in root.rglob("*"):
+        if path.is_file():
+            bucket.upload_file(str(path), f"{folder}/{path.relative_to(root)}")
 
 
 if __name__ == "__main__":

@@ -1,16 +1,17 @@
 """Data on object storage: the chain on a local S3 server does what it does on files."""
 
 import logging
+import re
+from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from s3_server import s3_bucket, upload
 
-from .conftest import Workflow
-from .test_reruns import FROM_VERIFICATION_ON, crop_files
+from .conftest import Workflow, jobs_in
+from .test_reruns import crop_files, from_verification_on
 
 # Its name is no request for a download.
 BUCKET = "my-download"
@@ -21,7 +22,6 @@ def bucket(finished_with_files: Workflow) -> Iterator[Any]:
     """A bucket with the phantom below luna/ and its table of nodules below tables/."""
     root = finished_with_files.folder / "data"
     with s3_bucket(BUCKET) as bucket:
-        logging.getLogger("werkzeug").setLevel(logging.WARNING)
         upload(bucket, root, "luna")
         bucket.Object("luna/annotations.csv").delete()
         bucket.upload_file(str(root / "annotations.csv"), "tables/annotations.csv")
@@ -33,39 +33,74 @@ def use_storage(workflow: Workflow, root: str = f"s3://{BUCKET}/luna") -> None:
     workflow.config["data"] = {"source": "files", "root": root, "annotations": annotations}
 
 
-def local_copies(workflow: Workflow) -> list[Path]:
-    return [path for path in (workflow.folder / ".snakemake/storage").rglob("*") if path.is_file()]
+class Requests(logging.Handler):
+    """The requests that the S3 server logs: their method and the key, listings as `LIST`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.made: list[tuple[str, str]] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        # The server colours some of its lines.
+        words = re.sub(r"\x1b\[[0-9;]*m", "", record.getMessage()).split('"')[1].split()
+        method, path = words[:2]
+        self.made.append(("LIST", "") if "list-type" in path else (method, path.rpartition("/")[2]))
+
+    def taken(self) -> list[tuple[str, str]]:
+        """Those since the last time."""
+        made, self.made = self.made, []
+        return made
 
 
-def test_the_whole_chain(workflow: Workflow, finished_with_files: Workflow, bucket: Any) -> None:
+@pytest.fixture
+def requests() -> Iterator[Requests]:
+    log, handler = logging.getLogger("werkzeug"), Requests()
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    yield handler
+    log.removeHandler(handler)
+
+
+def test_the_whole_chain(
+    workflow: Workflow, finished_with_files: Workflow, bucket: Any, requests: Requests
+) -> None:
     use_storage(workflow)
     workflow.config["runs"] = finished_with_files.config["runs"]
+    requests.taken()
     workflow.run()
     for name in ("metrics.csv", "summary.csv", "runs/second/fold0/model.pt"):
         assert workflow.result(name).read_bytes() == finished_with_files.result(name).read_bytes(), name
-    assert local_copies(workflow) == []
+    asked = Counter(requests.taken())
+    assert {method for method, _ in asked} == {"GET", "LIST"}
+    # One for the headers and one for the crops, and no more for anything.
+    assert max(count for (method, _), count in asked.items() if method == "GET") == 2
+    assert not list((workflow.folder / "results").rglob("copies*"))
+
     assert workflow.planned() == []
+    # The data and the table that is elsewhere.
+    assert requests.taken() == [("LIST", "")] * 2
 
     path = next((finished_with_files.folder / "data" / "subset1").glob("*.raw"))
     voxels = bytearray(path.read_bytes())
     voxels[-2000:] = bytes(2000)
     bucket.put_object(Key=f"luna/subset1/{path.name}", Body=bytes(voxels))
-    assert workflow.planned() == sorted(["verify_subset 1", *FROM_VERIFICATION_ON])
+    requests.taken()
     before = crop_files(workflow)
-    workflow.run("--until", "cache_subset")
+    ran = jobs_in(workflow.run("--until", "cache_subset"))
+    assert ran == ["cache_subset 1", "verify", "verify_subset 1"]
     after = crop_files(workflow)
     assert [name for name in before if before[name] != after[name]] == [f"{path.stem}.crops"]
+    assert Counter(name for method, name in requests.taken() if method == "GET")[path.name] == 1
 
     for kind in ("mhd", "raw"):
         bucket.Object(f"luna/subset1/{path.stem}.{kind}").delete()
-    without = set(FROM_VERIFICATION_ON) - {"cache_subset 1"}
-    assert workflow.planned() == sorted(without)
+    assert workflow.planned() == sorted(from_verification_on(0, 2, 3))
 
 
 @pytest.mark.parametrize(
     ("root", "cache", "target", "words"),
     [
-        ("s3://nowhere/luna", "cache", "all", "s3://nowhere/luna/subset0: cannot be listed"),
+        ("s3://nowhere/luna", "cache", "all", "s3://nowhere/luna: cannot be listed"),
         (f"s3://{BUCKET}/empty", "cache", "all", f"s3://{BUCKET}/empty: no folder subset0 to subset9"),
         (f"s3://{BUCKET}/luna", "none", "all", "cache.source: none reads the CTs in training too"),
         (f"s3://{BUCKET}/luna", "cache", "results/download.json", "a download needs a folder"),

@@ -1,0 +1,207 @@
+"""CTs in archives and buckets are read as those in folders are, and few copies are kept."""
+
+import shutil
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import SimpleITK as sitk
+
+from conftest import SMALL_CROP, TINY
+from luna.base.errors import UserError
+from luna.crops.cache import CropCache
+from luna.data.tables import IRC
+from luna.data.verify import verify_subset
+from luna.imaging.folders import files_of_ct, find_cts
+from luna.phantom.dataset import make_phantom
+from luna.storage.bucket import Bucket
+from luna.storage.copies import CopiedFiles, files_of
+from luna.storage.dataset import subset_files, subset_source
+from luna.storage.source import Source, files_digest, local_files
+from s3_server import s3_bucket, upload
+from unit.imaging.images import write_dicom
+
+NONE = pd.DataFrame(columns=["seriesuid", *IRC])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A subset with CTs in five formats, one of them cut short, and what is no CT."""
+    root = tmp_path_factory.mktemp("formats")
+    make_phantom(root, TINY.model_copy(update={"series": 51}), 3)
+    folder = root / "subset0"
+    _mhd, zraw, mha, nii, dicom, short = find_cts(folder)
+    image = sitk.ReadImage(str(dicom))
+    sitk.WriteImage(sitk.ReadImage(str(mha)), str(mha.with_suffix(".mha")), True)
+    sitk.WriteImage(sitk.ReadImage(str(nii)), str(nii.with_name(f"{nii.stem}.nii.gz")), True)
+    packed = sitk.ReadImage(str(zraw))
+    for path in (mha, nii, dicom, zraw):
+        path.unlink()
+        path.with_suffix(".raw").unlink()
+    sitk.WriteImage(packed, str(zraw), True)
+    write_dicom(image, folder / "1.2.3")
+    raw = short.with_suffix(".raw")
+    raw.write_bytes(raw.read_bytes()[:-2])
+    (folder / "notes.txt").write_text("fine")
+    (folder / "loose.dcm").write_bytes(b"\0")
+    return folder
+
+
+@pytest.fixture(params=["archive", "archive with a folder", "bucket"])
+def elsewhere(folder: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Source]:
+    """The same subset in an archive or in a bucket."""
+    if request.param == "bucket":
+        with s3_bucket("lung") as bucket:
+            upload(bucket, folder, "luna/subset0")
+            yield subset_source("s3://lung/luna", 0, tmp_path / "copies")
+        return
+    with zipfile.ZipFile(tmp_path / "subset0.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in sorted(folder.rglob("*.*")):
+            start = folder.parent if "folder" in request.param else folder
+            archive.write(path, path.relative_to(start))
+    yield subset_source(tmp_path, 0, tmp_path / "copies")
+
+
+def test_verification_and_cache_are_those_of_a_folder(
+    folder: Path, elsewhere: Source, tmp_path: Path
+) -> None:
+    here = subset_source(folder.parent, 0)
+    rows, others = (verify_subset(source, 0) for source in (here, elsewhere))
+    for name in ("path", "problem"):
+        others[name] = others[name].str.replace(elsewhere.folder, here.folder)
+    pd.testing.assert_frame_equal(rows, others)
+    assert sorted(rows["status"]) == ["not-read", "ok", "ok", "ok", "ok", "ok", "problem"]
+
+    sound = rows[rows["status"] == "ok"]
+    cached, read = CropCache(tmp_path / "here", SMALL_CROP, here).update(sound, NONE)
+    there = sound.assign(path=sound["path"].str.replace(here.folder, elsewhere.folder))
+    copied, _ = CropCache(tmp_path / "there", SMALL_CROP, elsewhere).update(there, NONE)
+    assert copied == cached
+    assert read == 5
+    assert not any(each.voxels.problems for each in cached.values())
+    assert CropCache(tmp_path / "there", SMALL_CROP, elsewhere).update(there, NONE) == (copied, 0)
+    assert not (tmp_path / "copies").exists()
+
+
+def test_copies_are_of_one_ct(elsewhere: Source, tmp_path: Path) -> None:
+    rows = verify_subset(elsewhere, 0)
+    left = tmp_path / "copies" / "left by a job that was killed"
+    left.parent.mkdir()
+    left.touch()
+    for row in rows[rows["status"] == "ok"].itertuples():
+        with elsewhere.ct(row.path) as path:
+            copied = [file for file in (tmp_path / "copies").rglob("*") if file.is_file()]
+            assert sorted(copied) == files_of_ct(path)
+
+
+def test_a_changed_copy_is_read_again(folder: Path, tmp_path: Path) -> None:
+    with s3_bucket("lung") as bucket:
+        upload(bucket, folder, "luna/subset0")
+        source = subset_source("s3://lung/luna", 0, tmp_path / "copies")
+        rows = verify_subset(source, 0)
+        sound = rows[rows["status"] == "ok"]
+        CropCache(tmp_path / "crops", SMALL_CROP, source).update(sound, NONE)
+        raw = next(file for file in source.files(sound["path"].iloc[0]) if file.name.endswith(".raw"))
+        changed = bytearray((folder / raw.name).read_bytes())
+        changed[-1] ^= 1
+        bucket.put_object(Key=f"luna/subset0/{raw.name}", Body=bytes(changed))
+        # This source was listed before.
+        with pytest.raises(UserError, match=f"{raw.name}: has changed since this run began"):
+            Bucket("s3://lung/luna/subset0").fetch(raw, tmp_path / "copy")
+        again = subset_source("s3://lung/luna", 0, tmp_path / "copies")
+        assert CropCache(tmp_path / "crops", SMALL_CROP, again).update(sound, NONE)[1] == 1
+
+
+def test_files_of_a_ct_by_their_names_alone(folder: Path) -> None:
+    listed = local_files(folder)
+    for path in find_cts(folder):
+        names = [file.relative_to(folder).as_posix() for file in files_of_ct(path)]
+        assert [file.name for file in files_of(path.name, listed)] == names
+
+
+def test_every_change_of_a_file_changes_the_digest(folder: Path, tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    copy = Path(shutil.copytree(folder, root / "subset0"))
+    seen = {files_digest(subset_files(str(root))[0])}
+
+    def is_new() -> bool:
+        before = len(seen)
+        seen.add(files_digest(subset_files(str(root))[0]))
+        return len(seen) > before
+
+    assert not is_new()
+    raw = next(copy.glob("*.raw"))
+    raw.touch()
+    assert is_new()
+    raw.write_bytes(raw.read_bytes() + b"x")
+    assert is_new()
+    raw.rename(raw.with_suffix(".zraw"))
+    assert is_new()
+    next((copy / "1.2.3").iterdir()).unlink()
+    assert is_new()
+
+
+def test_names_that_lead_out_of_the_folder_are_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "subset0.zip", "w") as archive:
+        archive.writestr("../../x.mhd", "x")
+    with pytest.raises(UserError, match=r"subset0\.zip/\.\./\.\./x\.mhd: leads out of its folder"):
+        subset_source(tmp_path, 0, tmp_path / "copies")
+
+
+def test_damaged_archives_are_named(folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "subset0.zip"
+    path.write_bytes(b"PK\3\4")
+    with pytest.raises(UserError, match=r"subset0\.zip: cannot be read .*download it again"):
+        subset_source(tmp_path, 0, tmp_path / "copies")
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.write(next(folder.glob("*.raw")), "1.2.raw")
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    source = subset_source(tmp_path, 0, tmp_path / "copies")
+    assert isinstance(source, CopiedFiles)
+    with pytest.raises(UserError, match=r"1\.2\.raw is damaged"), source.ct(f"{path}/1.2.raw"):
+        pass
+
+
+class Breaking:
+    """A client whose transfers end after some bytes."""
+
+    def __init__(self, content: bytes, at_most: int) -> None:
+        self.content, self.at_most, self.ranges = content, at_most, list[str]()
+
+    def get_object(self, **options: str) -> dict[str, Any]:
+        start = int(options.get("Range", "bytes=0-").removeprefix("bytes=").split("-")[0])
+        self.ranges.append(options.get("Range", "all"))
+        part = self.content[start : start + self.at_most]
+        return {"Body": Body(part, broken=len(part) == self.at_most)}
+
+
+class Body:
+    def __init__(self, content: bytes, broken: bool) -> None:
+        self.content, self.broken = content, broken
+
+    def iter_chunks(self, _size: int) -> Iterator[bytes]:
+        from botocore.exceptions import ResponseStreamingError
+
+        yield self.content
+        if self.broken:
+            raise ResponseStreamingError(error="connection lost")
+
+
+def test_a_broken_transfer_goes_on_where_it_was(tmp_path: Path) -> None:
+    content = bytes(range(256)) * 10
+    with s3_bucket("lung") as objects:
+        objects.put_object(Key="a/x", Body=content)
+        bucket = Bucket("s3://lung/a")
+        (file,) = bucket.listed()
+        bucket._client = client = Breaking(content, 1000)
+        bucket.fetch(file, tmp_path / "x")
+        assert (tmp_path / "x").read_bytes() == content
+        assert client.ranges == ["all", "bytes=1000-2559", "bytes=2000-2559"]
+        bucket._client = Breaking(content, 100)
+        with pytest.raises(UserError, match=r"s3://lung/a/x: cannot be read \(.*connection lost"):
+            bucket.fetch(file, tmp_path / "x")
