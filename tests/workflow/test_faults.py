@@ -163,6 +163,23 @@ def test_a_ct_deleted_and_put_back(with_files: Workflow, tmp_path: Path) -> None
     assert with_files.contents() == before
 
 
+def test_voxels_that_are_no_chest(with_files: Workflow) -> None:
+    """They are found when crops are cut, after all others were read, and stop the workflow."""
+    before = with_files.contents()
+    raw = next((with_files.folder / "data" / "subset3").glob("*.raw"))
+    voxels = raw.read_bytes()
+    raw.write_bytes(bytes(len(voxels)))
+    failed = with_files.run(check=False)
+    assert failed.returncode != 0
+    words = f"constant: {raw.relative_to(with_files.folder).with_suffix('.mhd')}: every voxel is 0"
+    assert words in text_of(failed)
+    assert words in with_files.result("verify/problems.txt").read_text()
+    raw.write_bytes(voxels)
+    with_files.run()
+    assert with_files.contents() == before
+    assert with_files.planned() == []
+
+
 @contextlib.contextmanager
 def small_disk(workflow: Workflow) -> Iterator[Path]:
     """results/ on a file system of its own, with all its content; skips where mounting is not allowed."""

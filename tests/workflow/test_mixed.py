@@ -92,13 +92,23 @@ def moved(path: Path, folder: Path) -> Path:
     return folder / path.name
 
 
-NAMED = [
-    ("compression", "the file ends after"), ("not-hu", "above 700 HU"), ("uneven-steps", "after 0006.dcm"),
-    ("empty-slices", "hold a single value"), ("missing-voxels", "No such file"),
-    ("dicom-file", "0003.dcm: is not a DICOM file"), ("compression", "are corrupt"),
-    ("header", "ElementSpacing has 4 numbers"), ("missing-header", "voxels without an .mhd"),
-    ("not-read", "one level up"), ("not-read", "a folder of their own"), ("table", "more fields"),
+BEFORE_VOXELS = [
+    ("uneven-steps", "after 0006.dcm"), ("missing-voxels", "No such file"),
+    ("dicom-file", "0003.dcm: is not a DICOM file"), ("header", "ElementSpacing has 4 numbers"),
+    ("missing-header", "voxels without an .mhd"), ("not-read", "one level up"),
+    ("not-read", "a folder of their own"), ("table", "more fields"),
 ]  # fmt: skip
+IN_VOXELS = [
+    ("compression", "the file ends after"), ("not-hu", "above 700 HU"),
+    ("empty-slices", "hold a single value"), ("compression", "are corrupt"),
+]  # fmt: skip
+
+
+def assert_named(workflow: Workflow, named: list[tuple[str, str]]) -> None:
+    problems = workflow.result("verify/problems.txt").read_text()
+    for kind, words in named:
+        lines = [line for line in problems.splitlines() if line.startswith(f"  {kind}: ")]
+        assert any(words in line for line in lines), (kind, words, problems)
 
 
 def test_all_is_named_at_once_and_the_rest_trains(workflow: Workflow, root: Path) -> None:
@@ -107,14 +117,12 @@ def test_all_is_named_at_once_and_the_rest_trains(workflow: Workflow, root: Path
     workflow.config["runs"] = {"second": workflow.config["runs"]["second"]}
     failed = workflow.run(check=False)
     assert failed.returncode != 0
-    problems = workflow.result("verify/problems.txt").read_text()
-    for kind, words in NAMED:
-        lines = [line for line in problems.splitlines() if line.startswith(f"  {kind}: ")]
-        assert any(words in line for line in lines), (kind, words, problems)
+    assert_named(workflow, BEFORE_VOXELS)
     assert "the data set has problems; fix them, or set data.on_problem to skip" in failed.stderr
     assert "Traceback" not in failed.stdout + failed.stderr
     workflow.config["data"]["on_problem"] = "skip"
     workflow.run()
+    assert_named(workflow, BEFORE_VOXELS + IN_VOXELS)
     series = pd.read_csv(workflow.result("series.csv"))
     assert sorted(series["subset"]) == [2, 3, 4]
     assert len(pd.read_csv(workflow.result("runs/second/fold2/predictions.csv"))) > 0

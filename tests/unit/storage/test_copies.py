@@ -104,7 +104,8 @@ def test_a_changed_copy_is_read_again(folder: Path, tmp_path: Path) -> None:
         rows = verify_subset(source, 0)
         sound = rows[rows["status"] == "ok"]
         CropCache(tmp_path / "crops", SMALL_CROP, source).update(sound, NONE)
-        raw = next(file for file in source.files(sound["path"].iloc[0]) if file.name.endswith(".raw"))
+        files = [file for path in sound["path"] for file in source.files(path)]
+        raw = next(file for file in files if file.name.endswith(".raw"))
         changed = bytearray((folder / raw.name).read_bytes())
         changed[-1] ^= 1
         bucket.put_object(Key=f"luna/subset0/{raw.name}", Body=bytes(changed))
