@@ -92,13 +92,9 @@ class Bucket:
 
 
 def _client() -> Any:
-    try:
-        import boto3
-        from botocore.config import Config
-    except ImportError as error:
-        text = (
-            "an address s3://... needs boto3; install it with: pip install -r envs/requirements-storage.txt"
-        )
-        raise UserError(text) from error
+    # Not above: starting a program would take longer, and few need it.
+    import boto3
+    from botocore.config import Config
+
     retries = {"max_attempts": _ATTEMPTS, "mode": "standard"}
     return boto3.client("s3", config=Config(retries=retries, max_pool_connections=_CONNECTIONS))
