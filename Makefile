@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 CORES ?= 8
 
-.PHONY: run test test-slurm lint format docs weights bench tensorboard unlock clean help
+.PHONY: run test test-slurm soak lint format docs weights bench bench-scale tensorboard unlock clean help
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -23,6 +23,9 @@ test: .venv/installed  ## Lint, type-check and test
 test-slurm: .venv/installed  ## Run the phantom chain through a one-node SLURM started here (root, Debian)
 	$(BIN)/pip install --quiet --disable-pip-version-check -r envs/requirements-cluster.txt
 	tests/slurm/run.sh
+
+soak: .venv/installed  ## Kill the cache's job at random moments, again and again (minutes)
+	$(BIN)/python tests/soak/kills.py
 
 lint: .venv/installed  ## Check style, types and the workflow's own lint
 	$(BIN)/ruff check .
@@ -55,6 +58,10 @@ weights: .venv/installed  ## Train the models in weights/ anew, from the phantom
 BENCH ?= --out docs/benchmarks.md
 bench: .venv/installed  ## Measure speed and memory, write docs/benchmarks.md
 	$(BIN)/python benchmarks/run.py $(BENCH)
+
+bench-scale: .venv/installed  ## Measure 888 series, a bucket and the reading of CTs (root), write docs
+	$(BIN)/python benchmarks/scale.py --out docs/scale.md
+	$(BIN)/python benchmarks/reading.py --out docs/reading.md
 
 tensorboard: .venv/installed  ## Show the training logs
 	$(BIN)/tensorboard --logdir results/tensorboard

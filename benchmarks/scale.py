@@ -6,11 +6,13 @@ python benchmarks/scale.py --submission submission.csv --out docs/scale.md
 import argparse
 import logging
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from datetime import date
 from pathlib import Path
 
@@ -72,27 +74,43 @@ def _grid_over(points: pd.DataFrame | None) -> Grid:
 
 
 class Requests(logging.Handler):
-    """Counts the requests that the S3 server logs."""
+    """Counts the requests that the S3 server logs, by kind."""
 
-    count = 0
+    def __init__(self) -> None:
+        super().__init__()
+        self.count: Counter[str] = Counter()
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.count += 1
+        words = re.sub(r"\x1b\[[0-9;]*m", "", record.getMessage()).split('"')[1].split()
+        self.count["listings" if "list-type" in words[1] else words[0]] += 1
+
+    def taken(self) -> str:
+        """What was counted since the last time."""
+        text = ", ".join(f"{count} {kind}" for kind, count in sorted(self.count.items()))
+        total, self.count = self.count.total(), Counter()
+        return f"{total} requests ({text})"
 
 
 def on_object_storage(folder: Path) -> list[tuple[str, str]]:
     """The workflow from scratch, with the data on a local S3 server; what was run and what it took."""
     log, requests = logging.getLogger("werkzeug"), Requests()
     log.addHandler(requests)
+    log.setLevel(logging.INFO)
     log.propagate = False
     shutil.rmtree(folder / "results")
     rows = []
     with s3_bucket("lung") as bucket:
         upload(bucket, folder / "data", "data")
-        for what in ("the whole workflow", "nothing to be done"):
-            requests.count = 0
-            _, took = snakemake(folder, "--config", "data={root: s3://lung/data}")
-            rows.append((f"data on a local S3 server: {what}", f"{requests.count} requests, {took:.0f} s"))
+        for what in ("the whole workflow", "nothing to be done", "one object changed, up to the cache"):
+            arguments = ["--config", "data={root: s3://lung/data}"]
+            if "changed" in what:
+                changed = next((folder / "data" / "subset4").glob("*.raw"))
+                voxels = np.roll(np.fromfile(changed, "<i2"), 1).tobytes()
+                bucket.put_object(Key=f"data/subset4/{changed.name}", Body=voxels)
+                arguments += ["--until", "cache_subset"]
+            requests.taken()
+            _, took = snakemake(folder, *arguments)
+            rows.append((f"data on a local S3 server: {what}", f"{requests.taken()}, {took:.0f} s"))
     return rows
 
 
@@ -129,11 +147,11 @@ def measure(folder: Path, submission: Path | None) -> tuple[str, list[str]]:
     output, took = snakemake(folder, "--dry-run", *ten)
     rows.append(("`snakemake -n` for nine more folds", f"{job_count(output)} jobs planned in {took:.1f} s"))
     files = folder / "results" / "cache" / "crops"
-    before = {path.name: path.stat().st_mtime_ns for path in files.iterdir()}
+    before = {path.name: path.stat().st_mtime_ns for path in files.glob("*.crops")}
     raw = next((folder / "data" / "subset3").glob("*.raw"))
     raw.write_bytes(np.roll(np.fromfile(raw, "<i2"), 1).tobytes())
     _, took = snakemake(folder, "--until", "cache_subset")
-    changed = sum(path.stat().st_mtime_ns != before[path.name] for path in files.iterdir())
+    changed = sum(path.stat().st_mtime_ns != before[path.name] for path in files.glob("*.crops"))
     rows.append(
         ("one CT changed, up to the cache", f"{changed} of {len(before)} cache files made anew, {took:.0f} s")
     )

@@ -10,6 +10,8 @@ import pytest
 
 from conftest import SMALL_CROP, TINY, TINY_SEED, Prepared, prepare
 from luna.base.errors import UserError
+from luna.config.cache import CropSettings
+from luna.crops import cache as cache_module
 from luna.crops import file as crops_module
 from luna.crops.cache import CropCache
 from luna.crops.file import CropFile, crop_file, write_crops
@@ -45,6 +47,55 @@ def test_an_added_candidate_rebuilds_only_its_series(phantom: Path, tmp_path: Pa
     more = pd.concat([data.candidates, data.candidates.iloc[:1]], ignore_index=True)
     _, built = CropCache(data.crops, SMALL_CROP).update(data.series, more)
     assert built == 1
+
+
+def reading(cache: CropCache, data: Prepared, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The CTs that an update reads."""
+    read: list[str] = []
+    monkeypatch.setattr(cache_module, "read_ct", lambda path: read.append(path.stem) or read_ct(path))
+    cache.update(data.series, data.candidates)
+    return read
+
+
+def test_a_touched_ct_is_read_and_its_crops_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_phantom(tmp_path / "data", TINY, TINY_SEED)
+    data = prepare(tmp_path / "data", tmp_path, SMALL_CROP)
+    path = Path(data.series["path"][3])
+    path.with_suffix(".raw").touch()
+    before = {each.name: each.stat().st_mtime_ns for each in data.crops.glob("*.crops")}
+    cache = CropCache(data.crops, SMALL_CROP)
+    assert reading(cache, data, monkeypatch) == [path.stem]
+    assert {each.name: each.stat().st_mtime_ns for each in data.crops.glob("*.crops")} == before
+    assert reading(cache, data, monkeypatch) == []
+
+
+def test_other_code_reads_again(phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = prepare(phantom, tmp_path, SMALL_CROP)
+    monkeypatch.setattr(cache_module, "code_digest", lambda _: "other")
+    assert len(reading(CropCache(data.crops, SMALL_CROP), data, monkeypatch)) == 10
+
+
+def test_other_settings_read_each_ct_once(
+    phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = prepare(phantom, tmp_path, SMALL_CROP)
+    cache = CropCache(data.crops, CropSettings(crop=(8, 8, 8)))
+    assert sorted(reading(cache, data, monkeypatch)) == sorted(data.series["seriesuid"])
+
+
+def test_voxels_that_are_not_sound_are_named_and_read_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_phantom(tmp_path / "data", TINY, TINY_SEED)
+    data = prepare(tmp_path / "data", tmp_path, SMALL_CROP)
+    path = Path(data.series["path"][3])
+    path.with_suffix(".raw").write_bytes(bytes(path.with_suffix(".raw").stat().st_size))
+    cache = CropCache(data.crops, SMALL_CROP)
+    cached, read = cache.update(data.series, data.candidates)
+    assert read == 1
+    (problem,) = cached[path.stem].voxels.problems
+    assert (problem.kind, problem.where) == ("constant", str(path))
+    assert reading(cache, data, monkeypatch) == []
 
 
 def test_damage_is_repaired_by_the_named_command(damaged: Prepared) -> None:

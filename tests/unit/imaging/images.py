@@ -24,8 +24,8 @@ def chest_image(shape: tuple[int, int, int] = (10, 20, 25)) -> sitk.Image:
     return image
 
 
-def write_dicom(image: sitk.Image, folder: Path) -> None:
-    """Write an image as a DICOM CT series 1.2.3, one file a slice: 0000.dcm, 0001.dcm, ..."""
+def write_dicom(image: sitk.Image, folder: Path, uid: str = "1.2.3") -> None:
+    """Write an image as a DICOM CT series, one file a slice: 0000.dcm, 0001.dcm, ..."""
     folder.mkdir()
     writer = sitk.ImageFileWriter()
     writer.KeepOriginalImageUIDOn()
@@ -34,8 +34,8 @@ def write_dicom(image: sitk.Image, folder: Path) -> None:
         one = image[:, :, k]
         tags = {
             "0008|0060": "CT",
-            "0020|000e": "1.2.3",
-            "0008|0018": f"1.2.3.{k + 1}",
+            "0020|000e": uid,
+            "0008|0018": f"{uid}.{k + 1}",
             "0020|0013": str(k),
             "0020|0032": "\\".join(map(str, image.TransformIndexToPhysicalPoint((0, 0, k)))),
             "0020|0037": "\\".join(str(direction[n]) for n in (0, 3, 6, 1, 4, 7)),
