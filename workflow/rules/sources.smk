@@ -6,7 +6,7 @@ from luna.config import data as data_config
 from luna.data.folds import fold_subsets
 from luna.phantom.uids import phantom_series_uid
 from luna.storage.bucket import SCHEME, Bucket, is_address
-from luna.storage.dataset import subset_files
+from luna.storage.dataset import needs_copies, subset_files
 from luna.storage.source import files_digest
 
 DATA = CONFIG.data
@@ -81,7 +81,7 @@ EXCLUDED = [path if PHANTOM else located(path) for path in TABLES["data.excluded
 try:
     # One listing of the bucket; what is in it need not be asked for again.
     LISTED = Bucket(BASE).listed() if REMOTE else []
-    SOURCE_FILES = {} if PHANTOM else subset_files(DATA.root and BASE, LISTED)
+    SOURCE_FILES = {} if PHANTOM else subset_files(BASE, LISTED)
 except UserError as error:
     raise WorkflowError(str(error))
 PHANTOM_FILES = phantom_files() if PHANTOM else {}
@@ -102,18 +102,17 @@ def state_of_files(wildcards):
     return files_digest(SOURCE_FILES.get(int(wildcards.subset), []))
 
 
-def object_of(address):
-    """An object that the config names, None where there is none."""
-    inside = {f"{BASE}/{file.name}": file for file in LISTED}
-    if not LISTED or not address.startswith(f"{BASE}/"):
-        folder, _, name = address.rpartition("/")
-        return Bucket(folder).find(name)
-    return inside.get(address)
+def object_at(address):
+    """What is at an address, None where there is nothing."""
+    if REMOTE and address.startswith(f"{BASE}/"):
+        return {f"{BASE}/{file.name}": file for file in LISTED}.get(address)
+    folder, _, name = address.rpartition("/")
+    return Bucket(folder).find(name)
 
 
-if REMOTE and CONFIG.cache.source == "none":
+if CONFIG.cache.source == "none" and needs_copies(BASE):
     raise WorkflowError(
-        f"cache.source: none reads the CTs in training too, and {BASE} is not a folder: use cache"
+        f"cache.source: none reads the CTs in training too, and {BASE} holds them in no folders: use cache"
     )
 
 
@@ -159,7 +158,7 @@ named_objects = [
     if is_address(path)
 ]
 try:
-    OBJECTS = {address: object_of(address) for address in dict.fromkeys(named_objects)}
+    OBJECTS = {address: object_at(address) for address in dict.fromkeys(named_objects)}
 except UserError as error:
     raise WorkflowError(str(error))
 if ahead := from_the_future():
@@ -167,23 +166,6 @@ if ahead := from_the_future():
         f"{len(ahead)} tables of the data set are dated in the future, such as {ahead[0]};"
         " correct the machine's clock, or give them the time of now with `touch`"
     )
-
-
-rule fetch:
-    output:
-        layout.FETCHED,
-    log:
-        layout.LOG.format("fetch/{address}"),
-    conda:
-        "../../envs/luna.yaml"
-    params:
-        code=code("fetch"),
-        version=lambda wildcards: OBJECTS[f"{SCHEME}{wildcards.address}"].version,
-        address=lambda wildcards: f"{SCHEME}{wildcards.address}",
-    message:
-        "Fetching {params.address}"
-    shell:
-        '"$PYTHON" "$SCRIPTS/fetch.py" --address {params.address:q} --out {output:q} 2> {log:q}'
 
 
 def fold_problems():

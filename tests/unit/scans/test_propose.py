@@ -14,6 +14,7 @@ from luna.imaging.problem import BadCtError
 from luna.scans.dataset import propose_candidates
 from luna.scans.models import LoadedModel, Models
 from luna.scans.propose import propose
+from luna.storage.source import LocalFiles
 
 NO_NODULES = pd.DataFrame({"seriesuid": [], **{name: [] for name in XYZ}, "diameter_mm": []})
 
@@ -46,13 +47,14 @@ def test_without_lungs(chest: Path, loaded: LoadedModel, hu: int) -> None:
 def test_candidates_of_a_data_set(chest: Path, loaded: LoadedModel, tmp_path: Path) -> None:
     models = Models([loaded], loaded)
     (tmp_path / "broken.mha").write_bytes(b"nothing")
-    found = propose_candidates([chest, tmp_path / "broken.mha"], NO_NODULES, models, 20)
+    source, paths = LocalFiles(tmp_path), [str(chest), str(tmp_path / "broken.mha")]
+    found = propose_candidates(source, paths, NO_NODULES, models, 20)
     assert list(found.columns) == CANDIDATE_COLUMNS
     assert len(found) == 20
     assert (found["class"] == 0).all()
     place = found[XYZ].to_numpy(dtype=float)[4]
     nodule = pd.DataFrame([[chest.stem, *place + 0.5, 30.0]], columns=["seriesuid", *XYZ, "diameter_mm"])
-    again = propose_candidates([chest], nodule, models, 20)
+    again = propose_candidates(source, [str(chest)], nodule, models, 20)
     away = np.linalg.norm(again[XYZ].to_numpy(dtype=float) - (place + 0.5), axis=1)
     np.testing.assert_array_equal(again["class"] == 1, away < 15)
     assert again["class"].sum() >= 1

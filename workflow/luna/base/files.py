@@ -10,11 +10,18 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pandas as pd
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from luna.base.errors import UserError
 
-AnyRecord = TypeVar("AnyRecord", bound=BaseModel)
+
+class Record(BaseModel):
+    """What a JSON file of ours holds, or a part of it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+AnyRecord = TypeVar("AnyRecord", bound=Record)
 
 _WRONG_PATH = (
     errno.EISDIR, errno.ENOTDIR, errno.ENOENT, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP,

@@ -15,11 +15,11 @@ from pydantic import ValidationError
 from luna.base.code import code_digest
 from luna.base.digests import digest
 from luna.base.errors import UserError
-from luna.base.files import write_record
+from luna.base.files import Record, write_record
 from luna.base.progress import progress
 from luna.config.cache import CropSettings
 from luna.crops.file import CropFile, CropHeader, crop_file, write_crops
-from luna.data.records import CachedSeries, Record, Voxels
+from luna.data.records import CachedSeries, Voxels
 from luna.data.tables import IRC
 from luna.imaging import ct as ct_module
 from luna.imaging.ct import Ct, read_ct
@@ -143,6 +143,6 @@ def _read_voxels(path: Path, named: str) -> tuple[Voxels, Ct | None]:
             Problem(each.kind, each.where.replace(str(path.parent), str(Path(named).parent)), each.text)
             for each in error.found
         ]
-        return Voxels(problems=problems), None
+        return Voxels(problems=tuple(problems)), None
     lowest, highest = int(ct.hu.min()), int(ct.hu.max())
-    return Voxels(checksum=ct.checksum, hu_min=lowest, hu_max=highest, notes=ct.notes), ct
+    return Voxels(checksum=ct.checksum, hu_min=lowest, hu_max=highest, notes=tuple(ct.notes)), ct

@@ -2,16 +2,11 @@
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from luna.base.errors import UserError
+from luna.base.files import Record
 from luna.imaging.problem import Problem
-
-
-class Record(BaseModel):
-    """A part of a file about the data."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Voxels(Record):
@@ -23,8 +18,8 @@ class Voxels(Record):
     checksum: str | None = None
     hu_min: int | None = None
     hu_max: int | None = None
-    notes: list[str] = []
-    problems: list[Problem] = []
+    notes: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
 
 
 class CachedSeries(Record):

@@ -13,10 +13,9 @@ from pydantic import Field
 
 from luna.base.digests import digest, file_checksum
 from luna.base.errors import UserError
-from luna.base.files import as_user_error, read_record, write_csv, write_json, write_record
+from luna.base.files import Record, as_user_error, read_record, write_csv, write_json, write_record
 from luna.base.progress import progress
 from luna.imaging.dicom_study import LeftOut
-from luna.scans.findings import Record
 from luna.scans.outputs import ALL_WRITTEN, ALWAYS_WRITTEN, ScanFindings
 from luna.scans.scan import Models, NoCandidatesError, Settings, predict_scan
 from luna.scans.sources import Scan, Search

@@ -4,10 +4,10 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict
 from scipy import ndimage
 
 from luna.base.arrays import BoolArray, FloatArray
+from luna.base.files import Record
 from luna.imaging.ct import Ct
 from luna.imaging.geometry import Grid, irc_to_xyz
 from luna.imaging.lungs import Lungs
@@ -30,12 +30,6 @@ _FEWEST_BINS, _VALLEY = 8, 0.6
 """Across both lungs, to find the middle; it holds at most this share of each lung's fullest bin."""
 _OWN_SHARE = 0.5
 """A finding whose outline is less its own belongs to earlier ones."""
-
-
-class Record(BaseModel):
-    """A part of findings.json."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class Finding(Record):

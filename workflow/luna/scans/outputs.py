@@ -8,13 +8,13 @@ import numpy.typing as npt
 import pandas as pd
 
 from luna.base.errors import UserError
-from luna.base.files import atomic_path, write_csv, write_record
+from luna.base.files import Record, atomic_path, write_csv, write_record
 from luna.data.tables import XYZ
 from luna.imaging.ct import Ct
 from luna.imaging.dicom_slice import Slice
 from luna.imaging.geometry import irc_to_xyz
 from luna.scans.dicom_output import write_dicom_findings
-from luna.scans.findings import Finding, Record
+from luna.scans.findings import Finding
 from luna.scans.propose import Proposals
 from luna.scoring.froc import SUBMISSION_COLUMNS
 

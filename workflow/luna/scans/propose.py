@@ -30,9 +30,9 @@ class Proposals(NamedTuple):
     probability: FloatArray
     spread: FloatArray
 
-    def order(self) -> IntArray:
-        """Their numbers, the most suspicious first."""
-        return np.argsort(-self.probability, kind="stable")
+    def best(self, most: int) -> "Proposals":
+        """The most suspicious, at most so many, in order."""
+        return self.rows(order(self.probability)[:most])
 
     def rows(self, chosen: IntArray) -> "Proposals":
         """Some of them, in this order."""
@@ -54,13 +54,12 @@ def propose(ct: Ct, lungs: BoolArray, models: Models, most: int) -> Proposals:
     if not len(blobs.irc):
         text = "nothing in its lungs is brighter than what is around it, so no places can be proposed"
         raise BadCtError([Problem("header", ct.series_uid, text)])
-    places = _best(
-        blobs.irc[:BLOBS], models.sieve.probabilities(ct, blobs.irc[:BLOBS]), max(SIFTED, HALVED * most)
-    )
+    places = blobs.irc[:BLOBS]
+    places = places[order(models.sieve.probabilities(ct, places))[: max(SIFTED, HALVED * most)]]
     if len(models.ensemble) > 1:
-        places = _best(places, models.ensemble[0].probabilities(ct, places), HALVED * most)
+        places = places[order(models.ensemble[0].probabilities(ct, places))[: HALVED * most]]
     scored = score_places(ct, places, models.ensemble)
-    return scored.rows(scored.order()[:most])
+    return scored.best(most)
 
 
 def score_places(ct: Ct, places: IntArray, ensemble: Sequence[LoadedModel]) -> Proposals:
@@ -69,5 +68,6 @@ def score_places(ct: Ct, places: IntArray, ensemble: Sequence[LoadedModel]) -> P
     return Proposals(places, each.mean(axis=0), each.std(axis=0))
 
 
-def _best(places: IntArray, probability: FloatArray, most: int) -> IntArray:
-    return places[np.argsort(-probability, kind="stable")[:most]]
+def order(probability: FloatArray) -> IntArray:
+    """The numbers of some places, the most suspicious first."""
+    return np.argsort(-probability, kind="stable")

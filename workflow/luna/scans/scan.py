@@ -25,7 +25,7 @@ from luna.scans.outputs import (
     write_tables,
 )
 from luna.scans.page import findings_page
-from luna.scans.propose import Proposals, propose, score_places
+from luna.scans.propose import Proposals, order, propose, score_places
 from luna.scans.sources import Scan
 from luna.scans.steps import Steps
 
@@ -116,9 +116,9 @@ def _places(ct: Ct, lungs: Lungs, settings: Settings, models: Models) -> tuple[P
         return found, submission(ct, found)
     points = settings.candidates.points(ct)
     given = score_places(ct, xyz_to_irc(points, ct.grid), models.ensemble)
-    order = given.order()
-    found = given.rows(order)
-    return found, submission(ct, found).assign(**dict(zip(XYZ, points[order].T, strict=True)))
+    ranks = order(given.probability)
+    found = given.rows(ranks)
+    return found, submission(ct, found).assign(**dict(zip(XYZ, points[ranks].T, strict=True)))
 
 
 def _with_slice(finding: Finding, where: Slice) -> Finding:

@@ -5,19 +5,12 @@ A value that is not defined is None. Intervals are (lower, upper) bounds of 95 %
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-
+from luna.base.files import Record
 from luna.config.recipe import Recipe
 from luna.config.split import SplitSettings
 
 Value = int | float | None
 Interval = tuple[float | None, float | None]
-
-
-class Record(BaseModel):
-    """A part of a file of results."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class AtThreshold(Record):

@@ -38,6 +38,11 @@ def subset_files(root: str, listed: Sequence[SourceFile] = ()) -> dict[int, list
     }
 
 
+def needs_copies(root: str) -> bool:
+    """Whether CTs are where no program can read them in place."""
+    return is_address(root) or any(_archive(Path(root) / f"subset{n}") for n in range(SUBSETS))
+
+
 def _archive(folder: Path) -> Path | None:
     """The archive that takes a folder's place."""
     path = folder.with_name(f"{folder.name}.zip")
