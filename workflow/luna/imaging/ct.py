@@ -18,9 +18,9 @@ from luna.imaging.folders import FILE_SUFFIXES, series_uid_of
 from luna.imaging.geometry import Grid
 from luna.imaging.header import CtHeader
 from luna.imaging.itk import nifti_not_finite, read_itk_header, read_itk_voxels
-from luna.imaging.metaimage import is_plain, read_metaimage_header, read_plain_voxels
+from luna.imaging.metaimage import is_plain, metaimage_voxels, read_metaimage_header, read_plain_voxels
 from luna.imaging.problem import BadCtError, Problem, bad_ct
-from luna.imaging.stored import file_problems, stream_problems
+from luna.imaging.stored import file_problems, unpack
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,6 @@ def read_ct_and_header(path: Path) -> tuple[Ct, CtHeader]:
     if path.is_dir():
         return _read_dicom_ct(path)
     header = checked_header(path)
-    _stop_for(list(stream_problems(header)))
     notes: list[str] = []
     if is_plain(header):
         assert header.storage is not None
@@ -85,6 +84,10 @@ def read_ct_and_header(path: Path) -> tuple[Ct, CtHeader]:
 
 
 def _voxels(path: Path, header: CtHeader) -> npt.NDArray[Any]:
+    packed = header.storage is not None and header.storage.packing != "none"
+    content = unpack(header) if packed else None
+    if content is not None and path.suffix.lower() in (".mhd", ".mha"):
+        return metaimage_voxels(header, content)
     voxels = read_itk_voxels(path)
     if path.name.lower().endswith((".nii", ".nii.gz")) and header.element_type in ("MET_FLOAT", "MET_DOUBLE"):
         voxels[nifti_not_finite(header)] = np.nan

@@ -6,6 +6,7 @@ as 0, without a word.
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -137,6 +138,13 @@ def read_plain_voxels(header: CtHeader, mmap: bool = False) -> HuArray:
         return np.fromfile(file, dtype="<i2").reshape(header.shape)
     except OSError as error:
         raise bad_ct(file, f"cannot be read ({error.strerror})", "missing-voxels") from error
+
+
+def metaimage_voxels(header: CtHeader, content: bytearray) -> npt.NDArray[Any]:
+    """Voxels (index, row, column) of the file's own type, from the bytes of an unpacked stream."""
+    kind = np.dtype(ELEMENT_TYPES[header.element_type])
+    stored = kind.newbyteorder(">" if header.big_endian else "<")
+    return np.frombuffer(content, dtype=stored).reshape(header.shape).astype(kind, copy=False)
 
 
 def write_mhd(path: Path, hu: HuArray, grid: Grid) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import IO
 
 from luna.imaging.header import AT_THE_END, CtHeader, Storage
-from luna.imaging.problem import Problem
+from luna.imaging.problem import BadCtError, Problem, bad_ct
 
 _BLOCK = 1024 * 1024
 _ARCHIVES = {b"PK\x03\x04": "zip", b"\x1f\x8b": "gzip", b"7z\xbc\xaf": "7z"}
@@ -60,46 +60,49 @@ def _end(there: int, needed: int) -> str:
     return f"the file ends after {100 * max(0, there) // needed} % of its voxels"
 
 
-def stream_problems(header: CtHeader) -> Iterator[Problem]:
-    """What is wrong in packed voxels: a stream that breaks off, is corrupt, or holds too few or many.
+def unpack(header: CtHeader) -> bytearray:
+    """What packed voxels hold, with the bytes before them, in one pass over the file.
 
-    The checksums at the end of zlib and gzip streams are compared. Reads the file once.
+    The checksums at the end of zlib and gzip streams are compared. Raises BadCtError for a stream that breaks
+    off, is corrupt, or holds too few or many bytes.
     """
     storage = header.storage
-    if storage is None or storage.packing == "none":
-        return
-    where, needed = str(storage.file), storage.offset + header.raw_bytes
-    total = packed = 0
+    assert storage is not None
+    needed = storage.offset + header.raw_bytes
+    content, total, packed = bytearray(), 0, 0
+
+    def bad(text: str) -> BadCtError:
+        return bad_ct(storage.file, text, "compression")
+
     try:
         with storage.file.open("rb") as file:
             file.seek(storage.packed_from)
-            for count, used in _unpacked(file, storage.packing):
-                total, packed = total + count, packed + used
+            for block, used in _unpacked(file, storage.packing):
+                # What a header promises may be more than any memory holds.
+                content += block[: max(0, needed - total)]
+                total, packed = total + len(block), packed + used
     except zlib.error as error:
-        text = f"the compressed voxels are corrupt ({error})"
-        yield Problem("compression", where, text)
-        return
-    except EOFError:
-        yield Problem("compression", where, _end(total - storage.offset, header.raw_bytes))
-        return
+        raise bad(f"the compressed voxels are corrupt ({error})") from error
+    except EOFError as error:
+        raise bad(_end(total - storage.offset, header.raw_bytes)) from error
     if total != needed:
-        yield Problem("compression", where, f"the stream holds {total} bytes, the header implies {needed}")
-    elif storage.packed_bytes not in (None, packed):
+        raise bad(f"the stream holds {total} bytes, the header implies {needed}")
+    if storage.packed_bytes not in (None, packed):
         # SimpleITK unpacks so many bytes, and fills up with what was in memory before.
-        text = f"CompressedDataSize is {storage.packed_bytes}, but the voxels take {packed} bytes"
-        yield Problem("compression", where, text)
+        raise bad(f"CompressedDataSize is {storage.packed_bytes}, but the voxels take {packed} bytes")
+    return content
 
 
-def _unpacked(file: IO[bytes], packing: str) -> Iterator[tuple[int, int]]:
-    """The sizes of unpacked blocks, and how many bytes each took.
+def _unpacked(file: IO[bytes], packing: str) -> Iterator[tuple[bytes, int]]:
+    """Unpacked blocks, and how many bytes each took.
 
     Raises zlib.error, and EOFError where the stream breaks off.
     """
     stream = zlib.decompressobj(_WINDOW_BITS[packing])
     while packed := file.read(_BLOCK):
         while packed:
-            count = len(stream.decompress(packed))
-            yield count, len(packed) - len(stream.unused_data)
+            block = stream.decompress(packed)
+            yield block, len(packed) - len(stream.unused_data)
             packed = stream.unused_data
             if packed and not packed.strip(b"\0"):
                 return
