@@ -10,6 +10,7 @@ import torch.nn.functional as functional
 from torch import Tensor, nn
 
 from luna.base.arrays import FloatArray
+from luna.base.progress import progress
 from luna.batches.augment import to_input
 from luna.batches.loaders import Loader, batches_of
 from luna.runtime.device import autocast
@@ -31,11 +32,13 @@ def predict(
     batch_size: int = 64,
     flips: bool = False,
     team: Team = ALONE,
+    label: str = "",
 ) -> Predictions:
     """Run a model over a loader's dataset without training it. The results reach the host once.
 
     flips: average over the eight mirror images of each crop (test-time augmentation). The
-    processes of a team share the samples, and all get the whole result.
+    processes of a team share the samples, and all get the whole result. label: names the loop where
+    its progress is shown.
     """
     dataset = loader.dataset
     crop = dataset.crop_size
@@ -46,7 +49,8 @@ def predict(
     model.eval()
     done = part.start
     with torch.inference_mode(), autocast(device, precision):
-        for batch in loader.load(batches):
+        loaded = loader.load(batches)
+        for batch in progress(loaded, label, len(batches)) if label else loaded:
             log_probabilities = _log_probabilities(model, to_input(batch.crops, crop), flips)
             stop = done + len(batch.labels)
             kept[0, done:stop] = log_probabilities[:, 1].exp()

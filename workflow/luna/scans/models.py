@@ -47,7 +47,8 @@ class LoadedModel:
             table.assign(**{"class": 0}), CtCrops(ct, centers_irc, self.model.crop_settings)
         )
         loader = make_loader(dataset, self.device, "threads", _READERS)
-        found = predict(self.network, loader, self.device, self.model.recipe.precision)
+        label = f"{ct.series_uid}: {len(centers_irc)} places"
+        found = predict(self.network, loader, self.device, self.model.recipe.precision, label=label)
         return self.model.calibration.of(found.probabilities)
 
 
