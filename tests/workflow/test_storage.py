@@ -2,6 +2,7 @@
 
 import logging
 import re
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -114,3 +115,20 @@ def test_what_cannot_be_is_reported(
     done = workflow.run("--dry-run", "--", target, check=False)
     assert done.returncode != 0
     assert words in done.stderr + done.stdout
+
+
+def test_subsets_as_archives(with_files: Workflow) -> None:
+    """As downloaded. Crops and candidates are those of folders."""
+    names = ["candidates.csv", *(f"cache/crops/{name}" for name in crop_files(with_files))]
+    before = {name: with_files.result(name).read_bytes() for name in names}
+    for folder in (with_files.folder / "data").glob("subset*"):
+        shutil.make_archive(str(folder), "zip", folder.parent, folder.name)
+        shutil.rmtree(folder)
+    shutil.rmtree(with_files.folder / "results")
+    with_files.run("--until", "candidates")
+    assert {name: with_files.result(name).read_bytes() for name in names} == before
+    assert not list((with_files.folder / "results").rglob("copies*"))
+    assert with_files.planned("--until", "candidates") == []
+    with_files.config["cache"]["source"] = "none"
+    failed = with_files.run("--dry-run", check=False)
+    assert "data holds them in no folders: use cache" in failed.stdout + failed.stderr
