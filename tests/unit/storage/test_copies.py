@@ -29,11 +29,11 @@ NONE = pd.DataFrame(columns=["seriesuid", *IRC])
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A subset with CTs in five formats, one of them cut short, and what is no CT."""
+    """A subset with CTs in five formats, one cut short, one of zeros, and what is no CT."""
     root = tmp_path_factory.mktemp("formats")
-    make_phantom(root, TINY.model_copy(update={"series": 51}), 3)
+    make_phantom(root, TINY.model_copy(update={"series": 61}), 3)
     folder = root / "subset0"
-    _mhd, zraw, mha, nii, dicom, short = find_cts(folder)
+    _mhd, zraw, mha, nii, dicom, short, zeros = find_cts(folder)
     image = sitk.ReadImage(str(dicom))
     sitk.WriteImage(sitk.ReadImage(str(mha)), str(mha.with_suffix(".mha")), True)
     sitk.WriteImage(sitk.ReadImage(str(nii)), str(nii.with_name(f"{nii.stem}.nii.gz")), True)
@@ -45,6 +45,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_dicom(image, folder / "1.2.3")
     raw = short.with_suffix(".raw")
     raw.write_bytes(raw.read_bytes()[:-2])
+    zeros.with_suffix(".raw").write_bytes(bytes(zeros.with_suffix(".raw").stat().st_size))
     (folder / "notes.txt").write_text("fine")
     (folder / "loose.dcm").write_bytes(b"\0")
     return folder
@@ -73,15 +74,20 @@ def test_verification_and_cache_are_those_of_a_folder(
     for name in ("path", "problem"):
         others[name] = others[name].str.replace(elsewhere.folder, here.folder)
     pd.testing.assert_frame_equal(rows, others)
-    assert sorted(rows["status"]) == ["not-read", "ok", "ok", "ok", "ok", "ok", "problem"]
+    assert sorted(rows["status"]) == ["not-read", *["ok"] * 6, "problem"]
 
     sound = rows[rows["status"] == "ok"]
     cached, read = CropCache(tmp_path / "here", SMALL_CROP, here).update(sound, NONE)
     there = sound.assign(path=sound["path"].str.replace(here.folder, elsewhere.folder))
     copied, _ = CropCache(tmp_path / "there", SMALL_CROP, elsewhere).update(there, NONE)
-    assert copied == cached
-    assert read == 5
-    assert not any(each.voxels.problems for each in cached.values())
+    assert read == 6
+    problems = {uid: each.voxels.problems for uid, each in cached.items() if each.voxels.problems}
+    ((uid, (problem,)),) = problems.items()
+    (where,) = there["path"][there["seriesuid"] == uid]
+    assert copied[uid].voxels.problems == (problem._replace(where=where),)
+    assert {name: each for name, each in copied.items() if name != uid} == {
+        name: each for name, each in cached.items() if name != uid
+    }
     assert CropCache(tmp_path / "there", SMALL_CROP, elsewhere).update(there, NONE) == (copied, 0)
     assert not (tmp_path / "copies").exists()
 

@@ -3,7 +3,6 @@
 Cutting is the one time that the voxels of a CT are read: they are checked on the way.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,7 +22,7 @@ from luna.data.records import CachedSeries, Voxels
 from luna.data.tables import IRC
 from luna.imaging import ct as ct_module
 from luna.imaging.ct import Ct, read_ct
-from luna.imaging.problem import BadCtError, Problem
+from luna.imaging.problem import BadCtError
 from luna.storage.source import LocalFiles, Source, SourceFile
 
 
@@ -71,22 +70,16 @@ class CropCache:
             for uid, path in zip(series["seriesuid"], series["path"], strict=True)
         ]
         cached, read = {}, 0
-        ahead = iter(all_wanted)
-        next(ahead, None)
-        for wanted in progress(all_wanted, "crops", len(all_wanted)):
+        for number, wanted in enumerate(progress(all_wanted, "crops", len(all_wanted))):
             voxels = self._known(wanted)
             if voxels is None or not self._has(wanted, voxels):
-                self._prepare(ahead)
+                for coming in all_wanted[number + 1 : number + 2]:
+                    if self._known(coming) is None:
+                        self.source.prepare(coming.path)
                 voxels = self._read(wanted)
                 read += 1
-            else:
-                next(ahead, None)
             cached[wanted.uid] = self._entry(wanted, voxels)
         return cached, read
-
-    def _prepare(self, ahead: Iterator[Wanted]) -> None:
-        if (coming := next(ahead, None)) is not None and self._known(coming) is None:
-            self.source.prepare(coming.path)
 
     def _known(self, wanted: Wanted) -> Voxels | None:
         """What the last reading showed, if the CT's files and the code are still those of then."""
@@ -114,9 +107,8 @@ class CropCache:
             return True
         try:
             file = CropFile(crop_file(self.folder, wanted.uid))
-            if file.header != self._header(wanted, voxels) or not np.array_equal(
-                file.centers, wanted.centers
-            ):
+            same_centers = np.array_equal(file.centers, wanted.centers)
+            if not same_centers or file.header != self._header(wanted, voxels):
                 return False
             file.check()
         except UserError:
@@ -139,10 +131,8 @@ def _read_voxels(path: Path, named: str) -> tuple[Voxels, Ct | None]:
     try:
         ct = read_ct(path)
     except BadCtError as error:
-        problems = [
-            Problem(each.kind, each.where.replace(str(path.parent), str(Path(named).parent)), each.text)
-            for each in error.found
-        ]
+        folder = named.rpartition("/")[0]
+        problems = [each._replace(where=each.where.replace(str(path.parent), folder)) for each in error.found]
         return Voxels(problems=tuple(problems)), None
     lowest, highest = int(ct.hu.min()), int(ct.hu.max())
     return Voxels(checksum=ct.checksum, hu_min=lowest, hu_max=highest, notes=tuple(ct.notes)), ct

@@ -63,11 +63,6 @@ def read_ct(path: Path) -> Ct:
 
     Other voxels than int16 are rounded and limited to its range; those that are not finite become air.
     """
-    return read_ct_and_header(path)[0]
-
-
-def read_ct_and_header(path: Path) -> tuple[Ct, CtHeader]:
-    """As read_ct, with the header."""
     if path.is_dir():
         return _read_dicom_ct(path)
     header = checked_header(path)
@@ -80,7 +75,7 @@ def read_ct_and_header(path: Path) -> tuple[Ct, CtHeader]:
         hu, notes = _as_int16(_voxels(path, header))
         checksum = ct_checksum(path)
     _stop_for(list(hu_problems(path, hu)))
-    return Ct(series_uid_of(path), hu, header.grid, checksum, notes), header
+    return Ct(series_uid_of(path), hu, header.grid, checksum, notes)
 
 
 def _voxels(path: Path, header: CtHeader) -> npt.NDArray[Any]:
@@ -103,7 +98,7 @@ def map_ct(path: Path) -> Ct:
     return read_ct(path)
 
 
-def _read_dicom_ct(folder: Path) -> tuple[Ct, CtHeader]:
+def _read_dicom_ct(folder: Path) -> Ct:
     if others := [
         each.name for each in sorted(folder.iterdir()) if each.name.lower().endswith(FILE_SUFFIXES)
     ]:
@@ -111,8 +106,7 @@ def _read_dicom_ct(folder: Path) -> tuple[Ct, CtHeader]:
             f"is a folder with {len(others)} CTs, not one DICOM series; name one of them, such as {others[0]}"
         )
         raise bad_ct(folder, text)
-    series = read_dicom(folder, voxels=True)
-    return _checked_dicom(folder, series), series.header
+    return _checked_dicom(folder, read_dicom(folder, voxels=True))
 
 
 def read_ct_of_slices(where: Path, slices: Sequence[Path]) -> Ct:
