@@ -59,7 +59,7 @@ BENCH ?= --out docs/benchmarks.md
 bench: .venv/installed  ## Measure speed and memory, write docs/benchmarks.md
 	$(BIN)/python benchmarks/run.py $(BENCH)
 
-bench-scale: .venv/installed  ## Measure 888 series, a bucket and the reading of CTs (root), write docs
+bench-scale: .venv/installed  ## Measure runs with 888 series and how CTs are read (as root), write docs/scale.md and docs/reading.md
 	$(BIN)/python benchmarks/scale.py --out docs/scale.md
 	$(BIN)/python benchmarks/reading.py --out docs/reading.md
 

@@ -157,7 +157,7 @@ def test_a_ct_deleted_and_put_back(with_files: Workflow, tmp_path: Path) -> None
     words = f"missing-voxels: {raw.relative_to(with_files.folder)}"
     assert words in text_of(failed)
     assert "download the .raw (or .zraw) of this series" in text_of(failed)
-    assert words in with_files.result("verify/problems.txt").read_text()
+    assert words in with_files.result("verify/header_problems.txt").read_text()
     (tmp_path / "aside").rename(raw)
     with_files.run()
     assert with_files.contents() == before

@@ -104,8 +104,8 @@ IN_VOXELS = [
 ]  # fmt: skip
 
 
-def assert_named(workflow: Workflow, named: list[tuple[str, str]]) -> None:
-    problems = workflow.result("verify/problems.txt").read_text()
+def assert_named(workflow: Workflow, file: str, named: list[tuple[str, str]]) -> None:
+    problems = workflow.result(file).read_text()
     for kind, words in named:
         lines = [line for line in problems.splitlines() if line.startswith(f"  {kind}: ")]
         assert any(words in line for line in lines), (kind, words, problems)
@@ -117,12 +117,12 @@ def test_all_is_named_at_once_and_the_rest_trains(workflow: Workflow, root: Path
     workflow.config["runs"] = {"second": workflow.config["runs"]["second"]}
     failed = workflow.run(check=False)
     assert failed.returncode != 0
-    assert_named(workflow, BEFORE_VOXELS)
+    assert_named(workflow, "verify/header_problems.txt", BEFORE_VOXELS)
     assert "the data set has problems; fix them, or set data.on_problem to skip" in failed.stderr
     assert "Traceback" not in failed.stdout + failed.stderr
     workflow.config["data"]["on_problem"] = "skip"
     workflow.run()
-    assert_named(workflow, BEFORE_VOXELS + IN_VOXELS)
+    assert_named(workflow, "verify/problems.txt", BEFORE_VOXELS + IN_VOXELS)
     series = pd.read_csv(workflow.result("series.csv"))
     assert sorted(series["subset"]) == [2, 3, 4]
     assert len(pd.read_csv(workflow.result("runs/second/fold2/predictions.csv"))) > 0

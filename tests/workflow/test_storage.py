@@ -131,4 +131,4 @@ def test_subsets_as_archives(with_files: Workflow) -> None:
     assert with_files.planned("--until", "candidates") == []
     with_files.config["cache"]["source"] = "none"
     failed = with_files.run("--dry-run", check=False)
-    assert "data holds them in no folders: use cache" in failed.stdout + failed.stderr
+    assert "they are not in plain folders: set it to cache" in failed.stdout + failed.stderr

@@ -6,7 +6,7 @@ if PHANTOM:
             annotations=ANNOTATIONS,
             excluded=EXCLUDED,
             candidates=f"{layout.PHANTOM}/candidates.csv",
-            cts=[file for files in FILES.values() for file in files],
+            cts=[file for files in PHANTOM_FILES.values() for file in files],
         log:
             layout.LOG.format("phantom"),
         benchmark:
@@ -107,7 +107,7 @@ checkpoint verify:
         "../../envs/luna.yaml"
     params:
         code=code("verify"),
-        problems=lambda wildcards, output: beside(output.report, layout.PROBLEMS),
+        problems=lambda wildcards, output: beside(output.report, layout.HEADER_PROBLEMS),
         options=VERIFY_OPTIONS,
     message:
         "Verifying headers and tables"

@@ -25,7 +25,7 @@ rule fetch:
         "../../envs/luna.yaml"
     params:
         code=code("fetch"),
-        version=lambda wildcards: OBJECTS[f"{SCHEME}{wildcards.address}"].version,
+        version=version_of,
         address=lambda wildcards: f"{SCHEME}{wildcards.address}",
     message:
         "Fetching {params.address}"

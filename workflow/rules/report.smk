@@ -4,8 +4,10 @@ JOBS = [
     *(["phantom"] if PHANTOM else []),
     *expand("verify_subset{subset}", subset=SUBSETS),
     "verify",
+    *(expand("propose_subset{subset}", subset=SUBSETS) if PROPOSE else []),
+    *expand("cache_subset{subset}", subset=SUBSETS),
+    "verify_voxels",
     "candidates",
-    *(f"cache_subset{n}" for n in SUBSETS if CONFIG.cache.source == "cache"),
     *expand(
         ["train_{run}_fold{fold}", "evaluate_{run}_fold{fold}"], run=RUNS, fold=FOLDS
     ),

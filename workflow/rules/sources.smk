@@ -4,6 +4,7 @@ from time import time
 from luna.base.subsets import SUBSETS as ALL_SUBSETS
 from luna.config import data as data_config
 from luna.data.folds import fold_subsets
+from luna.imaging.folders import may_be_of_ct
 from luna.phantom.uids import phantom_series_uid
 from luna.storage.bucket import SCHEME, Bucket, is_address
 from luna.storage.dataset import needs_copies, subset_files
@@ -85,8 +86,12 @@ try:
 except UserError as error:
     raise WorkflowError(str(error))
 PHANTOM_FILES = phantom_files() if PHANTOM else {}
-FILES = PHANTOM_FILES or SOURCE_FILES
-SUBSETS = [n for n in FILES if FILES[n]]
+SUBSETS = [
+    n
+    for n in range(ALL_SUBSETS)
+    if PHANTOM_FILES.get(n)
+    or any(may_be_of_ct(file.name) for file in SOURCE_FILES.get(n, []))
+]
 
 
 def phantom_files_of(wildcards):
@@ -97,7 +102,7 @@ def phantom_files_of(wildcards):
 def state_of_files(wildcards):
     """Changes when a CT of the subset does: as a parameter it makes Snakemake rerun.
 
-    CTs are no inputs. Snakemake would read each of them once more, for a checksum.
+    CTs are not inputs: Snakemake would read each of them once more, for a checksum.
     """
     return files_digest(SOURCE_FILES.get(int(wildcards.subset), []))
 
@@ -112,8 +117,19 @@ def object_at(address):
 
 if CONFIG.cache.source == "none" and needs_copies(BASE):
     raise WorkflowError(
-        f"cache.source: none reads the CTs in training too, and {BASE} holds them in no folders: use cache"
+        f"cache.source: none reads the CTs in training too, but in {BASE} they are not in plain folders:"
+        " set it to cache"
     )
+
+
+def version_of(wildcards):
+    """Changes with the object that rule fetch copies."""
+    address = f"{SCHEME}{wildcards.address}"
+    if OBJECTS.get(address) is None:
+        raise WorkflowError(
+            f"{address}: no such object, or the config does not name it"
+        )
+    return OBJECTS[address].version
 
 
 def missing_files():
@@ -163,7 +179,7 @@ except UserError as error:
     raise WorkflowError(str(error))
 if ahead := from_the_future():
     raise WorkflowError(
-        f"{len(ahead)} tables of the data set are dated in the future, such as {ahead[0]};"
+        f"{', '.join(map(str, ahead))}: dated in the future;"
         " correct the machine's clock, or give them the time of now with `touch`"
     )
 

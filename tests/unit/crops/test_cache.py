@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -69,10 +70,32 @@ def test_a_touched_ct_is_read_and_its_crops_are_kept(tmp_path: Path, monkeypatch
     assert reading(cache, data, monkeypatch) == []
 
 
-def test_other_code_reads_again(phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_code_reads_and_cuts_again(
+    phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     data = prepare(phantom, tmp_path, SMALL_CROP)
+    before = {path.name: path.stat().st_mtime_ns for path in data.crops.glob("*.crops")}
     monkeypatch.setattr(cache_module, "code_digest", lambda _: "other")
     assert len(reading(CropCache(data.crops, SMALL_CROP), data, monkeypatch)) == 10
+    after = {path.name: path.stat().st_mtime_ns for path in data.crops.glob("*.crops")}
+    assert not set(before.items()) & set(after.items())
+
+
+def test_the_same_names_in_another_folder_are_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Archives may unpack every file with the same time."""
+    make_phantom(tmp_path / "a", TINY, TINY_SEED)
+    data = prepare(tmp_path / "a", tmp_path, SMALL_CROP)
+    raw = Path(data.series["path"][3]).with_suffix(".raw")
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    other = Path(str(raw).replace("/a/", "/b/"))
+    np.fromfile(raw, dtype="<i2")[::-1].tofile(other)
+    os.utime(other, ns=(raw.stat().st_atime_ns, raw.stat().st_mtime_ns))
+    moved = data.series.assign(path=data.series["path"].str.replace("/a/", "/b/"))
+    cached, read = CropCache(data.crops, SMALL_CROP).update(moved, data.candidates)
+    assert read == 10
+    assert cached[raw.stem].voxels.checksum != data.series["checksum"][3]
 
 
 def test_other_settings_read_each_ct_once(
@@ -83,19 +106,42 @@ def test_other_settings_read_each_ct_once(
     assert sorted(reading(cache, data, monkeypatch)) == sorted(data.series["seriesuid"])
 
 
-def test_voxels_that_are_not_sound_are_named_and_read_once(
+def test_voxels_that_are_not_sound_are_named_until_they_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_phantom(tmp_path / "data", TINY, TINY_SEED)
     data = prepare(tmp_path / "data", tmp_path, SMALL_CROP)
     path = Path(data.series["path"][3])
-    path.with_suffix(".raw").write_bytes(bytes(path.with_suffix(".raw").stat().st_size))
+    sound, times = path.with_suffix(".raw").read_bytes(), path.with_suffix(".raw").stat()
+    path.with_suffix(".raw").write_bytes(bytes(len(sound)))
     cache = CropCache(data.crops, SMALL_CROP)
-    cached, read = cache.update(data.series, data.candidates)
-    assert read == 1
-    (problem,) = cached[path.stem].voxels.problems
-    assert (problem.kind, problem.where) == ("constant", str(path))
-    assert reading(cache, data, monkeypatch) == []
+    for _ in range(2):
+        cached, read = cache.update(data.series, data.candidates)
+        assert read == 1
+        (problem,) = cached[path.stem].voxels.problems
+        assert (problem.kind, problem.where) == ("constant", str(path))
+    path.with_suffix(".raw").write_bytes(sound)
+    os.utime(path.with_suffix(".raw"), ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert reading(cache, data, monkeypatch) == [path.stem]
+    assert_exact(data, CachedCrops(data.candidates, data.crops, SMALL_CROP))
+
+
+def test_a_disk_that_fails_once_is_asked_again(
+    phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object, **__: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    data = prepare(phantom, tmp_path / "whole", SMALL_CROP)
+    cache = CropCache(tmp_path / "crops", SMALL_CROP)
+    with monkeypatch.context() as patched:
+        patched.setattr(np, "fromfile", failing)
+        cached, _ = cache.update(data.series.iloc[:1], data.candidates)
+    ((problem,),) = [each.voxels.problems for each in cached.values()]
+    assert "Input/output error" in problem.text
+    assert "--forcerun cache_subset" in problem.text
+    cached, read = cache.update(data.series.iloc[:1], data.candidates)
+    assert (read, [each.voxels.problems for each in cached.values()]) == (1, [()])
 
 
 def test_damage_is_repaired_by_the_named_command(damaged: Prepared) -> None:

@@ -8,7 +8,7 @@ import pytest
 import SimpleITK as sitk
 
 from luna.data.verify import verify_dataset, verify_subset
-from luna.imaging.folders import SLICES_LOOSE, files_of_cts, find_cts, not_read
+from luna.imaging.folders import SLICES_LOOSE, files_of_ct, find_cts, not_read
 from luna.storage.source import LocalFiles
 
 from .images import chest_image, write_dicom
@@ -25,8 +25,12 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
+def files_of_all(folder: Path) -> list[Path]:
+    return [file for path in find_cts(folder) for file in files_of_ct(path)]
+
+
 def test_files_that_belong_to_no_ct(folder: Path) -> None:
-    before, cts = files_of_cts(folder), find_cts(folder)
+    before, cts = files_of_all(folder), find_cts(folder)
     assert len(cts) == 3
     assert len(before) == 2 + 1 + 10
     (folder / ".DS_Store").write_bytes(b"\0")
@@ -35,7 +39,7 @@ def test_files_that_belong_to_no_ct(folder: Path) -> None:
     (folder / "__MACOSX").mkdir()
     (folder / "__MACOSX" / "._1.1.mhd").write_bytes(b"\0")
     (folder / "dangling.txt").symlink_to("nowhere")
-    assert files_of_cts(folder) == before
+    assert files_of_all(folder) == before
     assert find_cts(folder) == cts
     assert list(not_read(folder)) == []
 
@@ -51,10 +55,10 @@ def test_files_that_belong_to_no_ct(folder: Path) -> None:
     ],
 )  # fmt: skip
 def test_what_cannot_be_read_is_named(folder: Path, name: str, advice: str) -> None:
-    before = files_of_cts(folder)
+    before = files_of_all(folder)
     (folder / name).parent.mkdir(parents=True, exist_ok=True)
     (folder / name).write_bytes(b"\0")
-    assert files_of_cts(folder) == before
+    assert files_of_all(folder) == before
     table = verify_subset(LocalFiles(folder), 0)
     (folder.parent / "annotations.csv").write_text("seriesuid,coordX,coordY,coordZ,diameter_mm\n")
     (folder.parent / "candidates.csv").write_text("seriesuid,coordX,coordY,coordZ,class\n")
@@ -70,10 +74,18 @@ def test_a_dangling_link_is_a_problem_of_its_series(folder: Path) -> None:
     raw = folder / "1.1.raw"
     raw.unlink()
     raw.symlink_to("nowhere")
-    assert len(files_of_cts(folder)) == 12
     table = verify_subset(LocalFiles(folder), 0).set_index("seriesuid")
     assert table["status"].to_dict() == {"1.1": "problem", "1.2": "ok", "1.2.3": "ok"}
     assert "missing-voxels" in table["problem"]["1.1"]
+
+
+@pytest.mark.parametrize("suffix", [".RAW", ".Raw"])
+def test_voxels_whose_suffix_is_in_capitals(folder: Path, suffix: str) -> None:
+    raw = (folder / "1.1.raw").rename(folder / f"1.1{suffix}")
+    header = folder / "1.1.mhd"
+    header.write_text(header.read_text().replace("1.1.raw", raw.name))
+    assert files_of_ct(header) == [header, raw]
+    assert verify_subset(LocalFiles(folder), 0)["status"].eq("ok").all()
 
 
 def test_slices_without_a_suffix_are_named(folder: Path) -> None:
@@ -91,7 +103,6 @@ def test_a_link_to_no_folder_is_a_problem_of_its_series(folder: Path) -> None:
 
 def test_voxels_without_a_header_are_a_problem(folder: Path) -> None:
     shutil.move(folder / "1.1.mhd", folder / ".hidden")
-    assert folder / "1.1.raw" in files_of_cts(folder)
     table = verify_subset(LocalFiles(folder), 0).set_index("seriesuid")
     assert "missing-header" in table["problem"]["1.1"]
 

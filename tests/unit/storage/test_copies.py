@@ -1,14 +1,20 @@
 """CTs in archives and buckets are read as those in folders are, and few copies are kept."""
 
+import errno
+import json
+import os
 import shutil
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pandas as pd
+import pydicom
 import pytest
 import SimpleITK as sitk
+from botocore.exceptions import FlexibleChecksumError, ResponseStreamingError
 
 from conftest import SMALL_CROP, TINY
 from luna.base.errors import UserError
@@ -17,6 +23,7 @@ from luna.data.tables import IRC
 from luna.data.verify import verify_subset
 from luna.imaging.folders import files_of_ct, find_cts
 from luna.phantom.dataset import make_phantom
+from luna.storage.archive import Archive
 from luna.storage.bucket import Bucket
 from luna.storage.copies import CopiedFiles, files_of
 from luna.storage.dataset import subset_files, subset_source
@@ -88,14 +95,15 @@ def test_verification_and_cache_are_those_of_a_folder(
     assert {name: each for name, each in copied.items() if name != uid} == {
         name: each for name, each in cached.items() if name != uid
     }
-    assert CropCache(tmp_path / "there", SMALL_CROP, elsewhere).update(there, NONE) == (copied, 0)
+    # The one that is not sound is read again.
+    assert CropCache(tmp_path / "there", SMALL_CROP, elsewhere).update(there, NONE) == (copied, 1)
     assert not (tmp_path / "copies").exists()
 
 
 def test_copies_are_of_one_ct(elsewhere: Source, tmp_path: Path) -> None:
     rows = verify_subset(elsewhere, 0)
-    left = tmp_path / "copies" / "left by a job that was killed"
-    left.parent.mkdir()
+    left = tmp_path / "copies" / ".being-read" / "left by a job that was killed"
+    left.parent.mkdir(parents=True)
     left.touch()
     for row in rows[rows["status"] == "ok"].itertuples():
         with elsewhere.ct(row.path) as path:
@@ -119,7 +127,8 @@ def test_a_changed_copy_is_read_again(folder: Path, tmp_path: Path) -> None:
         with pytest.raises(UserError, match=f"{raw.name}: has changed since this run began"):
             Bucket("s3://lung/luna/subset0").fetch(raw, tmp_path / "copy")
         again = subset_source("s3://lung/luna", 0, tmp_path / "copies")
-        assert CropCache(tmp_path / "crops", SMALL_CROP, again).update(sound, NONE)[1] == 1
+        # And the one that is not sound.
+        assert CropCache(tmp_path / "crops", SMALL_CROP, again).update(sound, NONE)[1] == 2
 
 
 def test_files_of_a_ct_by_their_names_alone(folder: Path) -> None:
@@ -158,6 +167,58 @@ def test_names_that_lead_out_of_the_folder_are_refused(tmp_path: Path) -> None:
         subset_source(tmp_path, 0, tmp_path / "copies")
 
 
+def test_archives_that_hold_a_name_twice_are_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "subset0.zip", "w") as archive:
+        archive.writestr("1.2.raw", "x")
+        archive.writestr("./subset0/1.2.raw", "y")
+    with pytest.raises(UserError, match=r"subset0\.zip: holds 1\.2\.raw twice"):
+        subset_source(tmp_path, 0, tmp_path / "copies")
+
+
+def test_slices_with_long_private_attributes(folder: Path, tmp_path: Path) -> None:
+    """Their pixels begin beyond what is fetched of a header."""
+    series = Path(shutil.copytree(folder / "1.2.3", tmp_path / "subset0" / "1.2.3"))
+    for path in series.iterdir():
+        data = pydicom.dcmread(path)
+        data.add_new(0x00190010, "LO", "OURS")
+        data.add_new(0x00191001, "OB", bytes(80_000))
+        data.save_as(path)
+    shutil.make_archive(str(tmp_path / "subset0"), "zip", tmp_path, "subset0")
+    shutil.rmtree(tmp_path / "subset0")
+    rows = verify_subset(subset_source(tmp_path, 0, tmp_path / "copies"), 0)
+    assert rows["status"].tolist() == ["ok"], rows["problem"][0]
+
+
+def test_problems_in_an_archive_in_a_folder_with_quotes(tmp_path: Path) -> None:
+    root = tmp_path / 'of "Ann\\", Müller'
+    root.mkdir()
+    with zipfile.ZipFile(root / "subset0.zip", "w") as archive:
+        archive.writestr("1.2.mhd", "no header")
+    rows = verify_subset(subset_source(root, 0, tmp_path / "copies"), 0)
+    ((_, where, _),) = json.loads(rows["problem"][0])
+    assert where == rows["path"][0] == str(root / "subset0.zip" / "1.2.mhd")
+
+
+def test_a_full_disk_is_named(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    shutil.make_archive(str(tmp_path / "subset0"), "zip", folder.parent, "subset0")
+    source = subset_source(tmp_path, 0, tmp_path / "copies")
+    monkeypatch.setattr(Archive, "fetch", full)
+    with pytest.raises(UserError, match="the disk is full"):
+        verify_subset(source, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("AWS_ENDPOINT_URL_S3", "s3.example.org"), ("AWS_PROFILE", "nobody")]
+)
+def test_wrong_settings_are_named(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(UserError, match=r"s3://lung/a: cannot be reached .*check the address"):
+        Bucket("s3://lung/a")
+
+
 def test_damaged_archives_are_named(folder: Path, tmp_path: Path) -> None:
     path = tmp_path / "subset0.zip"
     path.write_bytes(b"PK\3\4")
@@ -174,41 +235,75 @@ def test_damaged_archives_are_named(folder: Path, tmp_path: Path) -> None:
         pass
 
 
-class Breaking:
-    """A client whose transfers end after some bytes."""
+class Client:
+    """A server that answers in an odd way: `answer` makes of the part that is asked for a body, or raises."""
 
-    def __init__(self, content: bytes, at_most: int) -> None:
-        self.content, self.at_most, self.ranges = content, at_most, list[str]()
+    def __init__(self, content: bytes, answer: Callable[[bytes, int], Iterator[bytes]]) -> None:
+        self.content, self.answer, self.ranges = content, answer, list[str]()
+        self.knows_ranges = True
 
     def get_object(self, **options: str) -> dict[str, Any]:
-        start = int(options.get("Range", "bytes=0-").removeprefix("bytes=").split("-")[0])
         self.ranges.append(options.get("Range", "all"))
-        part = self.content[start : start + self.at_most]
-        return {"Body": Body(part, broken=len(part) == self.at_most)}
+        start, stop = 0, len(self.content)
+        if "Range" in options and self.knows_ranges:
+            start, last = map(int, options["Range"].removeprefix("bytes=").split("-"))
+            stop = last + 1
+        body = mock.Mock()
+        body.iter_chunks = lambda _: self.answer(self.content[start:stop], len(self.ranges))
+        part = {"ContentRange": "some"} if "Range" in options and self.knows_ranges else {}
+        return {"Body": body} | part
 
 
-class Body:
-    def __init__(self, content: bytes, broken: bool) -> None:
-        self.content, self.broken = content, broken
-
-    def iter_chunks(self, _size: int) -> Iterator[bytes]:
-        from botocore.exceptions import ResponseStreamingError
-
-        yield self.content
-        if self.broken:
-            raise ResponseStreamingError(error="connection lost")
+def breaking(part: bytes, _number: int) -> Iterator[bytes]:
+    """A transfer that ends after 1000 bytes."""
+    yield part[:1000]
+    if len(part) > 1000:
+        raise ResponseStreamingError(error="connection lost")
 
 
-def test_a_broken_transfer_goes_on_where_it_was(tmp_path: Path) -> None:
-    content = bytes(range(256)) * 10
+def damaging(part: bytes, number: int) -> Iterator[bytes]:
+    """The first transfer is damaged, which its checksum shows at its end."""
+    if number == 1:
+        yield bytes(len(part))
+        raise FlexibleChecksumError(error_msg="wrong checksum")
+    yield part
+
+
+CONTENT = bytes(range(256)) * 10
+
+
+@pytest.fixture
+def bucket() -> Iterator[Bucket]:
     with s3_bucket("lung") as objects:
-        objects.put_object(Key="a/x", Body=content)
-        bucket = Bucket("s3://lung/a")
-        (file,) = bucket.listed()
-        bucket._client = client = Breaking(content, 1000)
-        bucket.fetch(file, tmp_path / "x")
-        assert (tmp_path / "x").read_bytes() == content
-        assert client.ranges == ["all", "bytes=1000-2559", "bytes=2000-2559"]
-        bucket._client = Breaking(content, 100)
-        with pytest.raises(UserError, match=r"s3://lung/a/x: cannot be read \(.*connection lost"):
-            bucket.fetch(file, tmp_path / "x")
+        objects.put_object(Key="a/x", Body=CONTENT)
+        yield Bucket("s3://lung/a")
+
+
+def test_a_broken_transfer_goes_on_where_it_was(bucket: Bucket, tmp_path: Path) -> None:
+    (file,) = bucket.listed()
+    bucket._client = client = Client(CONTENT, breaking)
+    bucket.fetch(file, tmp_path / "x")
+    assert (tmp_path / "x").read_bytes() == CONTENT
+    assert client.ranges == ["all", "bytes=1000-2559", "bytes=2000-2559"]
+
+
+def test_a_transfer_that_breaks_off_again_and_again(bucket: Bucket, tmp_path: Path) -> None:
+    (file,) = bucket.listed()
+    bucket._client = Client(CONTENT * 10, breaking)
+    with pytest.raises(UserError, match=r"s3://lung/a/x: cannot be read \(.*connection lost"):
+        bucket.fetch(file._replace(size=len(CONTENT) * 10), tmp_path / "x")
+
+
+def test_a_damaged_transfer_begins_again(bucket: Bucket, tmp_path: Path) -> None:
+    (file,) = bucket.listed()
+    bucket._client = Client(CONTENT, damaging)
+    bucket.fetch(file, tmp_path / "x")
+    assert (tmp_path / "x").read_bytes() == CONTENT
+
+
+def test_a_server_without_ranges(bucket: Bucket, tmp_path: Path) -> None:
+    (file,) = bucket.listed()
+    bucket._client = client = Client(CONTENT, lambda part, _: iter([part]))
+    client.knows_ranges = False
+    bucket.fetch(file, tmp_path / "x", first=100)
+    assert (tmp_path / "x").read_bytes() == CONTENT[:100]

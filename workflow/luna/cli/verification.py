@@ -41,7 +41,7 @@ def verified(options: argparse.Namespace, cached: Mapping[str, CachedSeries]) ->
     write_record(options.report, found)
     # This file stays when the workflow stops here and deletes the outputs of the failed rule.
     write_text(options.problems, summary(found, shown=sys.maxsize) + "\n")
-    print(summary(found), file=sys.stderr)
+    print(summary(found, file=str(options.problems)), file=sys.stderr)
     if found.problems and settings.on_problem == "stop":
         raise UserError("the data set has problems; fix them, or set data.on_problem to skip")
     if not len(usable):

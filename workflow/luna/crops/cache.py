@@ -17,19 +17,22 @@ from luna.base.errors import UserError
 from luna.base.files import Record, write_record
 from luna.base.progress import progress
 from luna.config.cache import CropSettings
-from luna.crops.file import CropFile, CropHeader, crop_file, write_crops
+from luna.crops import file as file_module
+from luna.crops.file import REPAIR_COMMAND, CropFile, CropHeader, crop_file, write_crops
 from luna.data.records import CachedSeries, Voxels
 from luna.data.tables import IRC
-from luna.imaging import ct as ct_module
 from luna.imaging.ct import Ct, read_ct
 from luna.imaging.problem import BadCtError
 from luna.storage.source import LocalFiles, Source, SourceFile
 
+_AGAIN = f"once it can be read: {REPAIR_COMMAND}"
+
 
 class Reading(Record):
-    """The last reading of a CT, beside its crops: files as they were then, the code that read them, and
-    what it showed."""
+    """The last reading of a sound CT, beside its crops: its path, its files as they were then, the code that
+    read it and cut its crops, and what it showed."""
 
+    path: str
     files: list[SourceFile]
     code: str
     voxels: Voxels
@@ -46,23 +49,23 @@ class Wanted(NamedTuple):
 class CropCache:
     """A folder of crop files.
 
-    source: where CTs are read. cut: False only checks voxels.
+    source: where CTs are read; None where their paths are. cut: False only checks voxels.
     """
 
     def __init__(
         self, folder: Path, settings: CropSettings, source: Source | None = None, cut: bool = True
     ) -> None:
         self.folder, self.settings = folder, settings
-        self.source = source or LocalFiles(folder)
+        self.source = source or LocalFiles(Path())
         self._cut = cut
-        self._code = code_digest(Path(ct_module.__file__))
+        self._code = code_digest(Path(file_module.__file__))
 
     def update(self, series: pd.DataFrame, candidates: pd.DataFrame) -> tuple[dict[str, CachedSeries], int]:
-        """Read the CTs that changed, make the crop files that are not right; what is now cached, by series
-        uid, and how many CTs were read.
+        """Read the CTs that changed and make the crop files that are not right.
 
-        series: columns seriesuid and path; candidates: seriesuid and IRC. A CT whose voxels are not sound
-        has no crops, and its problems in the result. Raises UserError.
+        series: columns seriesuid and path; candidates: seriesuid and IRC. Returns what is now cached, by
+        series uid, and how many CTs were read. Where voxels are not sound, the result says why, and there
+        are no crops. Raises UserError.
         """
         centers_of = {uid: rows[IRC].to_numpy() for uid, rows in candidates.groupby("seriesuid")}
         all_wanted = [
@@ -81,14 +84,20 @@ class CropCache:
             cached[wanted.uid] = self._entry(wanted, voxels)
         return cached, read
 
-    def _known(self, wanted: Wanted) -> Voxels | None:
-        """What the last reading showed, if the CT's files and the code are still those of then."""
+    def _record(self, wanted: Wanted) -> Reading | None:
+        """The last reading, if this code made it."""
         try:
-            reading = Reading.model_validate_json(self._record_of(wanted.uid).read_bytes())
+            reading = Reading.model_validate_json(self._record_file(wanted.uid).read_bytes())
         except (OSError, ValidationError):
             return None
-        same = reading.code == self._code and reading.files == self.source.files(wanted.path)
-        return reading.voxels if same else None
+        return reading if reading.code == self._code else None
+
+    def _known(self, wanted: Wanted) -> Voxels | None:
+        """What the last reading showed, if the CT's files are still those of then."""
+        reading = self._record(wanted)
+        if reading is None or reading.path != wanted.path:
+            return None
+        return reading.voxels if reading.files == self.source.files(wanted.path) else None
 
     def _read(self, wanted: Wanted) -> Voxels:
         """Read a CT, check its voxels, cut its crops."""
@@ -96,9 +105,14 @@ class CropCache:
         files = self.source.files(wanted.path)
         with self.source.ct(wanted.path) as path:
             voxels, ct = _read_voxels(path, wanted.path)
-        if ct is not None and not self._has(wanted, voxels):
+        record = self._record_file(wanted.uid)
+        if ct is None:
+            # No record: what could not be read now may be readable the next time.
+            record.unlink(missing_ok=True)
+            return voxels
+        if self._cut and (self._record(wanted) is None or not self._has(wanted, voxels)):
             write_crops(crop_file(self.folder, wanted.uid), ct, ct.checksum, wanted.centers, self.settings)
-        write_record(self._record_of(wanted.uid), Reading(files=files, code=self._code, voxels=voxels))
+        write_record(record, Reading(path=wanted.path, files=files, code=self._code, voxels=voxels))
         return voxels
 
     def _has(self, wanted: Wanted, voxels: Voxels) -> bool:
@@ -122,7 +136,7 @@ class CropCache:
         made_of = [self._header(wanted, voxels).model_dump(mode="json"), wanted.centers.tolist()]
         return CachedSeries(voxels=voxels, crops=len(wanted.centers), digest=digest(made_of))
 
-    def _record_of(self, uid: str) -> Path:
+    def _record_file(self, uid: str) -> Path:
         return crop_file(self.folder, uid).with_suffix(".json")
 
 
@@ -133,6 +147,8 @@ def _read_voxels(path: Path, named: str) -> tuple[Voxels, Ct | None]:
     except BadCtError as error:
         folder = named.rpartition("/")[0]
         problems = [each._replace(where=each.where.replace(str(path.parent), folder)) for each in error.found]
+        if isinstance(error.__cause__, OSError):
+            problems = [each._replace(text=f"{each.text}; {_AGAIN}") for each in problems]
         return Voxels(problems=tuple(problems)), None
     lowest, highest = int(ct.hu.min()), int(ct.hu.max())
     return Voxels(checksum=ct.checksum, hu_min=lowest, hu_max=highest, notes=tuple(ct.notes)), ct

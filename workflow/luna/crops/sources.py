@@ -15,7 +15,7 @@ from luna.config.cache import CacheSettings, CropSettings
 from luna.crops.cut import cut_block
 from luna.crops.file import REPAIR_COMMAND, CropFile, CropHeader, crop_file
 from luna.data.tables import IRC
-from luna.imaging.ct import Ct, ct_checksum, map_ct
+from luna.imaging.ct import Ct, map_ct
 from luna.runtime.cores import allow_many_files
 
 
@@ -90,11 +90,7 @@ class DirectCrops:
     def digest_of(self, rows: IntArray) -> str:
         """Changes with everything that the crops of these rows of candidates.csv depend on."""
         made_with = CropHeader.of("", "", len(rows), self.settings).model_dump(mode="json")
-        known = {uid: self._checksum_of[uid] for uid in self._uids[rows]}
-        checksums = {
-            uid: checksum if isinstance(checksum, str) else ct_checksum(Path(self._path_of[uid]))
-            for uid, checksum in known.items()
-        }
+        checksums = {uid: self._checksum_of[uid] for uid in self._uids[rows]}
         return digest([made_with, checksums, self._uids[rows].tolist(), self._centers[rows].tolist()])
 
     def read(self, row: int, out: HuArray) -> None:

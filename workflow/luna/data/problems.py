@@ -45,7 +45,7 @@ ADVICE = {
 """Every kind of problem, and what the user can do about it."""
 
 
-def summary(verification: Verification, shown: int = 10) -> str:
+def summary(verification: Verification, shown: int = 10, file: str = "the list of problems") -> str:
     """What was found as text for a terminal: a table, the first problems, and what to do."""
     found = verification
     counts = [("", "found", "usable"), ("series", found.series.found, found.series.usable)]
@@ -63,7 +63,7 @@ def summary(verification: Verification, shown: int = 10) -> str:
             lines.append(f"{len(problems)} {level}{'s' if len(problems) > 1 else ''}:")
             lines += [f"  {problem}" for problem in problems[:shown]]
         if len(problems) > shown:
-            lines.append(f"  ... and {len(problems) - shown} more, all in verify/problems.txt")
+            lines.append(f"  ... and {len(problems) - shown} more, all in {file}")
     everything = [*found.problems, *found.warnings]
     if not everything:
         return "\n".join([*lines, "No problems found."])

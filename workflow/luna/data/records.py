@@ -1,4 +1,4 @@
-"""What verification.json and candidates.json hold."""
+"""What verification.json, candidates.json and the manifests of the cache hold."""
 
 from pathlib import Path
 

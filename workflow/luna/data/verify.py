@@ -52,6 +52,7 @@ class SeriesRow:
 
 NOT_READ = "not-read"
 
+_COUNTS = ["slices", "rows", "columns", "bytes", "hu_min", "hu_max"]
 COLUMNS = [field.name for field in fields(SeriesRow)]
 """Columns of series.csv."""
 
@@ -72,10 +73,18 @@ def verify_subset(source: Source, subset: int) -> pd.DataFrame:
                 SeriesRow(name, subset, problem.where, status=NOT_READ, problem=json.dumps([problem]))
             )
         for row in rows:
-            # Of a copy, what it is a copy of.
-            row.path = row.path.replace(str(folder), source.folder)
-            row.problem = row.problem and row.problem.replace(str(folder), source.folder)
+            _name_original(row, str(folder), source.folder)
     return pd.DataFrame([asdict(row) for row in rows], columns=COLUMNS)
+
+
+def _name_original(row: SeriesRow, copy: str, original: str) -> None:
+    """Name the folder that a CT was copied from, not the copy's."""
+    row.path = row.path.replace(copy, original)
+    if row.problem is not None:
+        problems = [Problem(*fields) for fields in json.loads(row.problem)]
+        row.problem = json.dumps(
+            [each._replace(where=each.where.replace(copy, original)) for each in problems]
+        )
 
 
 def verify_series(path: Path, subset: int) -> SeriesRow:
@@ -125,6 +134,8 @@ def verify_dataset(
     problems += _across_subsets(series, expect)
     repeated = series.duplicated("seriesuid", keep=False)
     usable = series[(series["status"] == "ok") & ~repeated].reset_index(drop=True)
+    # Beside a series without a header they would be 512.0.
+    usable = usable.astype({name: int for name in _COUNTS if usable[name].notna().all()})
     annotations, annotation_problems = read_annotations(annotations_file)
     candidates, candidate_problems = read_candidates(candidate_files)
     problems += annotation_problems + candidate_problems

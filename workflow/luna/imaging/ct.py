@@ -79,10 +79,12 @@ def read_ct(path: Path) -> Ct:
 
 
 def _voxels(path: Path, header: CtHeader) -> npt.NDArray[Any]:
-    packed = header.storage is not None and header.storage.packing != "none"
-    content = unpack(header) if packed else None
-    if content is not None and path.suffix.lower() in (".mhd", ".mha"):
-        return metaimage_voxels(header, content)
+    if header.storage is not None and header.storage.packing != "none":
+        content = unpack(header)
+        if path.suffix.lower() in (".mhd", ".mha"):
+            return metaimage_voxels(header, content)
+        # SimpleITK needs the memory.
+        del content
     voxels = read_itk_voxels(path)
     if path.name.lower().endswith((".nii", ".nii.gz")) and header.element_type in ("MET_FLOAT", "MET_DOUBLE"):
         voxels[nifti_not_finite(header)] = np.nan
@@ -144,7 +146,7 @@ def _stop_for(problems: list[Problem]) -> None:
 
 
 def ct_checksum(path: Path, voxels: str | None = None) -> str:
-    """XXH3-128 of all files of a CT, header and voxels; `full` verification keeps it in series.csv.
+    """XXH3-128 of all files of a CT, header and voxels; series.csv keeps it.
 
     voxels: the checksum of the file of an .mhd's voxels, where it is known already.
     """

@@ -33,16 +33,15 @@ def is_slice_file(path: Path) -> bool:
 
 
 def is_plain_name(name: str) -> bool:
-    """Whether Snakemake can track a file of this name: UTF-8, without line feeds and braces."""
-    # Bytes that are not UTF-8 and line feeds are not printable. Snakemake takes what stands in braces for
-    # a wildcard.
+    """Whether a name can stand in tables and messages as it is: UTF-8, without line feeds and braces."""
+    # Bytes that are not UTF-8 and line feeds are not printable.
     return name.isprintable() and not ("{" in name and "}" in name)
 
 
 def files_below(folder: Path) -> tuple[list[Path], list[Problem]]:
     """The files of a folder, at any level, that are taken for DICOM files by their names, sorted.
 
-    And what is wrong with the names of others, which no rule can track.
+    And what is wrong with the names of others.
     """
     files = [path for path in sorted(folder.rglob("*")) if not path.is_dir() and is_slice_file(path)]
     plain = [path for path in files if is_plain_name(str(path.relative_to(folder)))]

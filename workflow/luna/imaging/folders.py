@@ -1,7 +1,7 @@
 """Which files of a folder belong to a CT."""
 
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from luna.imaging.dicom_files import is_plain_name, is_slice_file
 from luna.imaging.metaimage import VOXEL_SUFFIXES
@@ -50,15 +50,24 @@ def files_of_ct(path: Path) -> list[Path]:
         return sorted(file for file in inside if is_plain_name(str(file.relative_to(path))))
     if path.suffix.lower() != ".mhd":
         return [path] if path.is_file() else []
-    beside = [path.with_suffix(kind) for name in VOXEL_SUFFIXES for kind in (name, name.upper())]
+    beside = [file for file in sorted(path.parent.iterdir()) if is_voxels_of(file, path.stem)]
     return [file for file in (path, *beside) if file.is_file()]
 
 
-def files_of_cts(folder: Path) -> list[Path]:
-    """The files of all CTs of a subset folder, sorted; voxels that lack their header too."""
-    files = {file for path in find_cts(folder) for file in files_of_ct(path)}
-    files |= {path for path in _entries(folder) if path.suffix.lower() in VOXEL_SUFFIXES and path.is_file()}
-    return sorted(files)
+def is_voxels_of(file: PurePath, stem: str) -> bool:
+    """Whether a file, by its name, holds the voxels of the .mhd with this stem."""
+    return file.stem == stem and file.suffix.lower() in VOXEL_SUFFIXES
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a path below a subset's folder, with slashes, is hidden or a program's leftover."""
+    parts = name.split("/")
+    return any(part.startswith(".") and part != ".." for part in parts) or parts[0] in _JUNK_FOLDERS
+
+
+def may_be_of_ct(name: str) -> bool:
+    """Whether a file of a subset may belong to a CT, by its name below the subset's folder alone."""
+    return is_slice_file(Path(name)) and not is_hidden(name)
 
 
 def voxels_without_header(folder: Path) -> Iterator[Path]:
@@ -90,7 +99,7 @@ def not_read(folder: Path) -> Iterator[Problem]:
 
 
 def _entries(folder: Path) -> list[Path]:
-    """What lies in a folder, without hidden files and names that no rule can name."""
+    """What lies in a folder, without hidden files and names that not_read names."""
     if not folder.is_dir():
         return []
     return sorted(

@@ -4,16 +4,21 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from luna.base.errors import UserError
+from luna.base.files import as_user_error
+from luna.imaging.folders import FILE_SUFFIXES, is_voxels_of, may_be_of_ct
 from luna.imaging.metaimage import VOXEL_SUFFIXES
 from luna.storage.source import SourceFile
 
 LEAST_HEAD, HEAD_SHARE = 1 << 16, 32
 """Of a file with a header so many bytes are fetched for it, or this part of the file if that is more."""
+_PIXEL_TAGS = (b"\xe0\x7f\x10\x00", b"\x7f\xe0\x00\x10")
+"""Where the attributes of a DICOM file end, in both orders of bytes."""
+_BEING_READ = ".being-read"
 
 
 class Store(Protocol):
@@ -34,12 +39,12 @@ class Store(Protocol):
 class CopiedFiles:
     """CTs of a subset in a store; see luna.storage.source.Source.
 
-    copies: a folder of its own for what is fetched; what an earlier job left there is deleted.
+    copies: a folder for what is fetched; what an earlier job left there is deleted.
     """
 
     def __init__(self, store: Store, copies: Path) -> None:
         self.folder = store.folder
-        self._store, self._copies = store, copies
+        self._store, self._copies = store, copies / _BEING_READ
         self._listed = store.listed()
         for file in self._listed:
             if not _is_below(file.name):
@@ -72,29 +77,40 @@ class CopiedFiles:
     def _fetch(self, files: Iterable[SourceFile], folder: Path, heads_only: bool = False) -> None:
         def fetch(file: SourceFile) -> None:
             copy = folder / file.name
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            if not heads_only:
-                self._store.fetch(file, copy)
-                return
-            if copy.suffix.lower() in VOXEL_SUFFIXES:
-                copy.touch()
-            else:
-                self._store.fetch(file, copy, min(file.size, max(LEAST_HEAD, file.size // HEAD_SHARE)))
-            # The rest is a hole, which takes no room.
-            os.truncate(copy, file.size)
+            try:
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                if heads_only:
+                    self._fetch_head(file, copy)
+                else:
+                    self._store.fetch(file, copy)
+            except OSError as error:
+                raise as_user_error(error, copy) from error
 
         with ThreadPoolExecutor(self._store.at_once) as pool:
             list(pool.map(fetch, files))
 
+    def _fetch_head(self, file: SourceFile, copy: Path) -> None:
+        """What stands before a file's voxels. The rest is a hole, which takes no room."""
+        if copy.suffix.lower() in VOXEL_SUFFIXES or not may_be_of_ct(file.name):
+            copy.touch()
+        else:
+            head = min(file.size, max(LEAST_HEAD, file.size // HEAD_SHARE))
+            self._store.fetch(file, copy, head)
+            is_dicom = not copy.name.lower().endswith(FILE_SUFFIXES)
+            if is_dicom and not any(tag in copy.read_bytes() for tag in _PIXEL_TAGS):
+                # Long private attributes, or all is packed.
+                self._store.fetch(file, copy)
+        os.truncate(copy, file.size)
+
 
 def files_of(name: str, listed: Iterable[SourceFile]) -> list[SourceFile]:
     """Of all files of a subset those of one CT: as luna.imaging.folders.files_of_ct, by names alone."""
-    stem = name[: -len(".mhd")] if name.lower().endswith(".mhd") else None
+    stem = PurePosixPath(name).stem if name.lower().endswith(".mhd") else None
 
     def is_of_ct(file: SourceFile) -> bool:
-        voxels = PurePosixPath(file.name)
-        beside = voxels.suffix.lower() in VOXEL_SUFFIXES and str(voxels.with_suffix("")) == stem
-        return file.name == name or file.name.startswith(f"{name}/") or beside
+        if file.name == name or file.name.startswith(f"{name}/"):
+            return may_be_of_ct(file.name)
+        return stem is not None and "/" not in file.name and is_voxels_of(PurePosixPath(file.name), stem)
 
     return [file for file in listed if is_of_ct(file)]
 
@@ -106,10 +122,12 @@ def _is_below(name: str) -> bool:
 
 @contextmanager
 def _emptied(folder: Path) -> Iterator[Path]:
-    """A new folder, which is deleted afterwards."""
+    """A new folder, which is deleted afterwards, and the one that it is in if nothing else is there."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):
+            folder.parent.rmdir()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from luna.base.digests import digest
-from luna.imaging.folders import files_of_ct, files_of_cts
+from luna.imaging.folders import files_of_ct, is_hidden
 
 
 class SourceFile(NamedTuple):
@@ -69,8 +69,14 @@ class LocalFiles:
 
 
 def local_files(folder: Path) -> list[SourceFile]:
-    """The files of the CTs in a subset's folder."""
-    return [_state(file, folder) for file in files_of_cts(folder)]
+    """The files in a subset's folder, at any level, but for hidden ones."""
+    if not folder.is_dir():
+        return []
+    # A series may be a link to its folder.
+    entries = [entry for entry in sorted(folder.iterdir()) if not is_hidden(entry.name)]
+    below = [file for entry in entries for file in (sorted(entry.rglob("*")) if entry.is_dir() else [entry])]
+    files = [_state(file, folder) for file in below if not file.is_dir()]
+    return [file for file in files if not is_hidden(file.name)]
 
 
 def files_digest(files: list[SourceFile]) -> str:
@@ -79,5 +85,9 @@ def files_digest(files: list[SourceFile]) -> str:
 
 
 def _state(file: Path, folder: Path) -> SourceFile:
-    state = file.stat()
-    return SourceFile(file.relative_to(folder).as_posix(), state.st_size, str(state.st_mtime_ns))
+    name = file.relative_to(folder).as_posix().encode(errors="backslashreplace").decode()
+    try:
+        state = file.stat()
+    except OSError:
+        return SourceFile(name, -1, "a link to nothing")
+    return SourceFile(name, state.st_size, str(state.st_mtime_ns))
