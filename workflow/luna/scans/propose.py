@@ -18,7 +18,7 @@ from luna.scans.models import LoadedModel, Models
 BLOBS = 10_000
 """The most distinct blobs, which the small network sees."""
 SIFTED = 4000
-"""What it leaves. On the half for tuning of benchmarks/proposals.py, 2500 lose 3 % of the nodules, 4000 none."""
+"""What it leaves. With 2500, 3 % of the nodules on which benchmarks/proposals.py tunes are lost."""
 HALVED = 2
 """After the first large network, so many times as many are left as there will be proposals."""
 
