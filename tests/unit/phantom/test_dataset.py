@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import ndimage
 
 from conftest import PROJECT
 from luna.config.phantom import PhantomSettings
@@ -66,6 +67,18 @@ def test_lungs_of_a_whole_chest_can_be_segmented() -> None:
     assert 0.05 < lungs.mean() < 0.5
     centers = np.array([nodule.center_irc.round() for nodule in each.nodules], dtype=int)
     assert lungs[tuple(centers.T)].mean() > 0.5
+
+
+def test_candidates_at_the_hilum() -> None:
+    """In the midst of tissue there are some with `hilum` only."""
+
+    def in_tissue(hilum: bool) -> int:
+        settings = PhantomSettings(view="chest", size=96, slices=48, candidates=400, hilum=hilum)
+        each = draw_series(settings, 0, 0)
+        around = ndimage.uniform_filter(each.hu.astype(np.float32), 9)
+        return int((around[tuple(each.candidates_irc[each.classes == 0].T)] > -300).sum())
+
+    assert in_tissue(hilum=True) > 10 * max(1, in_tissue(hilum=False))
 
 
 def test_chests_of_few_thick_slices() -> None:

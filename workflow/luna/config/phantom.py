@@ -28,3 +28,7 @@ class PhantomSettings(Section):
 
     candidates: Annotated[int, Field(ge=8, le=2000)] = 60
     """Mean number of candidate locations in a CT that are no nodules."""
+
+    hilum: bool = False
+    """Whether candidates also lie at the hilum and in the mediastinum, where the search in patients finds
+    some too; else only in the lungs and 2.5 mm of their wall."""

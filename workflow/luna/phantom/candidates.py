@@ -9,6 +9,8 @@ from luna.phantom.fields import Axes
 from luna.phantom.nodule_tissue import Lungs
 from luna.phantom.nodules import Nodule, distances_mm
 
+WALL_MM = 2.5
+"""How far into the wall places are searched, for nodules at the pleura."""
 HITS_A_NODULE = 2
 """Candidates that one nodule has at most: LUNA16's has two in a sixth of its nodules, seldom more."""
 _FAVOR = 2.0
@@ -22,14 +24,17 @@ def list_candidates(
     nodules: list[Nodule],
     mean: int,
     margin: tuple[int, int, int],
+    hilum: bool = False,
 ) -> tuple[IntArray, IntArray]:
     """Voxels (n, 3) irc and classes (n,) of blobs in the lungs: those in nodules, and `mean` others or so.
 
-    The lungs are closed as for the search in patients: hilum and mediastinum have candidates too. The
-    class is 1 where the distance to a nodule's centre is less than its radius, as in LUNA16.
+    With `hilum` the lungs are closed as for the search in patients: hilum and mediastinum have candidates
+    too. The class is 1 where the distance to a nodule's centre is less than its radius, as in LUNA16.
     """
     axes = lungs.axes
-    inside = lungs_of_air(lungs.depth > 0, axes.spacing).voxels(lungs.depth.shape)
+    inside = lungs.depth > -WALL_MM * lungs.scale
+    if hilum:
+        inside = lungs_of_air(lungs.depth > 0, axes.spacing).voxels(lungs.depth.shape)
     blobs = find_blobs(hu, inside, axes.spacing)
     faces = np.array(hu.shape) - margin
     inner = ((blobs.irc >= margin) & (blobs.irc < faces)).all(axis=1)

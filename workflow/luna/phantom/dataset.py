@@ -77,7 +77,9 @@ def draw_series(settings: PhantomSettings, seed: int, number: int) -> Series:
     nodules = draw_nodules(generator, lungs, places, generator.poisson(settings.nodules))
     excluded = draw_small_findings(generator, lungs, places, nodules)
     hu = scan(generator, tissue.hu, float(axes.spacing[2]))
-    candidates, classes = list_candidates(generator, hu, lungs, nodules, settings.candidates, margin)
+    candidates, classes = list_candidates(
+        generator, hu, lungs, nodules, settings.candidates, margin, settings.hilum
+    )
     return Series(hu, grid, nodules, excluded, candidates, classes)
 
 
