@@ -30,6 +30,7 @@ from luna.imaging.geometry import Grid
 from luna.imaging.metaimage import write_mhd
 from measure import machine_text
 from s3_server import s3_bucket, upload
+from unit.imaging.images import chest_voxels
 
 SHAPE, CANDIDATES = (12, 24, 24), 62
 CONFIG = {
@@ -56,8 +57,7 @@ def make_data(root: Path, submission: Path | None) -> str:
         words = f"the {len(points)} marks of a published submission as candidates"
     marks = dict(tuple(points.groupby("seriesuid")[XYZ]))
     for uid, subset in uids.items():
-        hu = rng.normal(-800, 60, SHAPE).astype("<i2")
-        hu[0, 0, 0] = -1000
+        hu = rng.permuted(chest_voxels(SHAPE), axis=1)
         write_mhd(root / f"subset{subset}" / f"{uid}.mhd", hu, _grid_over(marks.get(uid)))
     is_nodule = rng.random(len(points)) < 0.02
     write_csv(root / "candidates.csv", points.assign(**{"class": is_nodule.astype(int)}))
