@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from io import BytesIO
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 import xxhash
@@ -47,10 +47,10 @@ def files_below(folder: Path) -> tuple[list[Path], list[Problem]]:
     plain = [path for path in files if is_plain_name(str(path.relative_to(folder)))]
     text = "has a name with braces, or that is not plain UTF-8: rename it"
     odd = sorted(set(files) - set(plain))
-    return plain, [Problem("dicom-file", _shown(path), text) for path in odd]
+    return plain, [Problem("dicom-file", shown(path), text) for path in odd]
 
 
-def _shown(path: Path) -> str:
+def shown(path: str | PurePath) -> str:
     """A path as text that can be written, whatever its bytes."""
     return str(path).encode(errors="backslashreplace").decode()
 
@@ -80,7 +80,7 @@ def read_file(path: Path, voxels: bool) -> tuple["Dataset | None", str, Problem 
         if not lacking or "DirectoryRecordSequence" in data:
             return data, checksum, None
         text = f"has no {', '.join(lacking)}; it may break off too early"
-    return None, checksum, Problem("dicom-file", _shown(path), text)
+    return None, checksum, Problem("dicom-file", shown(path), text)
 
 
 def read_files(paths: Iterable[Path], voxels: bool) -> tuple[list[DicomFile], list[str], list[Problem]]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path, PurePath
 
-from luna.imaging.dicom_files import is_plain_name, is_slice_file
+from luna.imaging.dicom_files import is_plain_name, is_slice_file, shown
 from luna.imaging.metaimage import VOXEL_SUFFIXES
 from luna.imaging.problem import Problem
 
@@ -93,8 +93,7 @@ def not_read(folder: Path) -> Iterator[Problem]:
     if folder.is_dir():
         for entry in sorted(folder.iterdir()):
             if not is_plain_name(entry.name):
-                shown = entry.name.encode(errors="backslashreplace").decode()
-                text = f"{shown!r} has a name with braces, or that is not plain UTF-8: rename it"
+                text = f"{shown(entry.name)!r} has a name with braces, or that is not plain UTF-8: rename it"
                 yield Problem("not-read", str(folder), text)
 
 

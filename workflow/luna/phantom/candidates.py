@@ -32,9 +32,10 @@ def list_candidates(
     too. The class is 1 where the distance to a nodule's centre is less than its radius, as in LUNA16.
     """
     axes = lungs.axes
-    inside = lungs.depth > -WALL_MM * lungs.scale
     if hilum:
         inside = lungs_of_air(lungs.depth > 0, axes.spacing).voxels(lungs.depth.shape)
+    else:
+        inside = lungs.depth > -WALL_MM * lungs.scale
     blobs = find_blobs(hu, inside, axes.spacing)
     faces = np.array(hu.shape) - margin
     inner = ((blobs.irc >= margin) & (blobs.irc < faces)).all(axis=1)

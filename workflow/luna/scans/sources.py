@@ -9,7 +9,7 @@ from pathlib import Path
 from luna.base.errors import UserError
 from luna.base.progress import progress
 from luna.imaging.ct import Ct, read_ct, read_ct_of_slices
-from luna.imaging.dicom_files import is_slice_file
+from luna.imaging.dicom_files import is_slice_file, shown
 from luna.imaging.dicom_study import LeftOut, find_series
 from luna.imaging.folders import FILE_SUFFIXES, files_of_ct, series_uid_of
 from luna.imaging.metaimage import VOXEL_SUFFIXES
@@ -77,7 +77,7 @@ class Search:
         """A text in which an unpacked file is named by its archive, and every character can be written."""
         for folder in sorted(self._archives, key=lambda each: -len(str(each))):
             text = text.replace(str(folder), self._archives[folder])
-        return text.encode(errors="backslashreplace").decode()
+        return shown(text)
 
     def _look_into(self, path: Path) -> Iterator[str]:
         """Add what a file, folder or archive that the user names holds. Yields what is wrong with it."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from luna.base.digests import digest
+from luna.imaging.dicom_files import shown
 from luna.imaging.folders import files_of_ct, is_hidden
 
 
@@ -85,7 +86,7 @@ def files_digest(files: list[SourceFile]) -> str:
 
 
 def _state(file: Path, folder: Path) -> SourceFile:
-    name = file.relative_to(folder).as_posix().encode(errors="backslashreplace").decode()
+    name = shown(file.relative_to(folder).as_posix())
     try:
         state = file.stat()
     except OSError:
