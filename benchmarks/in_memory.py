@@ -56,7 +56,8 @@ def trained(
         out = Path(folder)
         job = TrainingJob(
             run="in memory", fold=0, recipe=recipe, split=SplitSettings(), seed=seed, code="",
-            model_file=out / "model.pt", history_file=out / "history.csv", state_folder=out / "state",
+            model_file=out / "model.pt", history_file=out / "history.csv",
+            validation_file=out / "validation.csv", state_folder=out / "state",
         )  # fmt: skip
         train(job, Machine(), Logs(), table, source)
         return ModelFile.load(out / "model.pt")

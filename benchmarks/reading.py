@@ -164,9 +164,9 @@ def main() -> None:
         lines.append(f"| {' | '.join(row)} |")
         print(lines[-1], flush=True)
     lines += [
-        "", "The last column is the start of Snakemake and of its jobs, and the cutting of the crops: the same"
-        " jobs when the files are in memory already. On a disk as fast as this one that is most of the time;"
-        " the slower the disk, the nearer the ratio comes to 1, because every byte is read once.",
+        "", "The last column is the start of Snakemake and of its jobs, and the cutting of the crops: the"
+        " same jobs when the files are in memory already. On a disk as fast as this one that is most of the"
+        " time; the slower the disk, the nearer the ratio comes to 1, because every byte is read once.",
     ]  # fmt: skip
     lines += ["", f"Peak memory, a CT of {LARGEST_SLICES} slices:", "", "| stage | peak |", "|---|---|"]
     lines += [f"| {' | '.join(row)} |" for row in peak_rows()]

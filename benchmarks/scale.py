@@ -42,8 +42,8 @@ CONFIG = {
 def make_data(root: Path, submission: Path | None) -> str:
     """888 tiny CTs with LUNA16's uids and tables of points inside them; what the points are, in words.
 
-    submission: a table in LUNA16's submission format whose marks become the candidates; each CT's
-    grid is then stretched over its own marks. None makes up as many as a published one has.
+    submission: a table in LUNA16's submission format whose marks become the candidates, squeezed into the
+    tiny CTs. None makes up as many as a published one has.
     """
     rng = np.random.default_rng(0)
     uids = subset_of()
@@ -54,23 +54,17 @@ def make_data(root: Path, submission: Path | None) -> str:
         words = f"{CANDIDATES} candidates each"
     else:
         points = pd.read_csv(submission, dtype={"seriesuid": str})[["seriesuid", *XYZ]]
+        of_series = points.groupby("seriesuid")[XYZ]
+        lowest, highest = of_series.transform("min"), of_series.transform("max")
+        points[XYZ] = 1 + 9 * (points[XYZ] - lowest) / (highest - lowest).clip(lower=1)
         words = f"the {len(points)} marks of a published submission as candidates"
-    marks = dict(tuple(points.groupby("seriesuid")[XYZ]))
     for uid, subset in uids.items():
         hu = rng.permuted(chest_voxels(SHAPE), axis=1)
-        write_mhd(root / f"subset{subset}" / f"{uid}.mhd", hu, _grid_over(marks.get(uid)))
+        write_mhd(root / f"subset{subset}" / f"{uid}.mhd", hu, Grid(np.zeros(3), np.ones(3), np.eye(3)))
     is_nodule = rng.random(len(points)) < 0.02
     write_csv(root / "candidates.csv", points.assign(**{"class": is_nodule.astype(int)}))
     write_csv(root / "annotations.csv", points[is_nodule].assign(diameter_mm=4.0))
     return words
-
-
-def _grid_over(points: pd.DataFrame | None) -> Grid:
-    """Voxels of a CT of SHAPE that hold all the points (mm)."""
-    if points is None:
-        return Grid(np.zeros(3), np.ones(3), np.eye(3))
-    lowest, highest = points.min().to_numpy() - 1, points.max().to_numpy() + 1
-    return Grid(lowest, (highest - lowest) / (np.array(SHAPE[::-1]) - 1), np.eye(3))
 
 
 class Requests(logging.Handler):

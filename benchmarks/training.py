@@ -229,7 +229,7 @@ def _epoch_speed(scan: Scan, recipe: dict[str, Any], samples: int) -> tuple[floa
     two_epochs = Recipe.model_validate(recipe | {"samples_per_epoch": samples, "epochs": 2})
     job = TrainingJob(
         "benchmark", 0, two_epochs, SplitSettings(), 0, "",
-        out / "model.pt", out / "history.csv", out / "state",
+        out / "model.pt", out / "history.csv", out / "validation.csv", out / "state",
     )  # fmt: skip
     shutil.rmtree(job.state_folder, ignore_errors=True)
     few = LunaDataset(scan.candidates, source, np.arange(2))

@@ -61,6 +61,8 @@ def training_outputs(folder: Path) -> list[str]:
         f"{folder}/model.pt",
         "--history",
         f"{folder}/history.csv",
+        "--validation",
+        f"{folder}/validation.csv",
         "--state",
         f"{folder}/state",
     ]

@@ -1,7 +1,7 @@
 # Test every model on its held-out series, and summarise the results.
-from luna.config.evaluation import ScoringSettings
+from luna.config.evaluation import JudgingSettings, ScoringSettings
 
-RUN_FILES = [layout.HISTORY, layout.PREDICTIONS, layout.EVALUATION]
+RUN_FILES = [layout.HISTORY, layout.VALIDATION, layout.PREDICTIONS, layout.EVALUATION]
 SCORING = (
     f"--seed={CONFIG.seed}"
     f" {options(CONFIG.evaluation, only=ScoringSettings.model_fields)}"
@@ -11,6 +11,7 @@ SCORING = (
 rule evaluate:
     input:
         model=layout.MODEL,
+        validation=layout.VALIDATION,
         crops=CACHED,
         series=layout.SERIES,
         candidates=layout.CANDIDATES,
@@ -39,13 +40,13 @@ rule evaluate:
         crops=crops_folder,
         crop_options=CROP_OPTIONS,
         scoring=SCORING,
-        flips=options(CONFIG.evaluation, only=["flips"]),
+        judging=options(CONFIG.evaluation, only=JudgingSettings.model_fields),
     message:
         "Testing {wildcards.run}, fold {wildcards.fold}"
     shell:
-        '"$PYTHON" "$SCRIPTS/evaluate.py" --model {input.model:q}'
+        '"$PYTHON" "$SCRIPTS/evaluate.py" --model {input.model:q} --validation {input.validation:q}'
         " --annotations {input.annotations:q} --excluded {input.excluded:q}"
-        " {params.scoring} {params.flips}"
+        " {params.scoring} {params.judging}"
         " --series {input.series:q} --candidates {input.candidates:q}"
         " --crops {params.crops:q} {params.crop_options}"
         " --predictions {output.predictions:q} --evaluation {output.evaluation:q}"

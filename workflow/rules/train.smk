@@ -18,6 +18,7 @@ rule train:
         # Not deleted before the job starts: a training that would end in the same files keeps them.
         model=update(layout.MODEL),
         history=update(layout.HISTORY),
+        validation=update(layout.VALIDATION),
     log:
         layout.LOG.format("train_{run}_fold{fold}"),
     benchmark:
@@ -50,5 +51,6 @@ rule train:
         " --weights {params.weights:q}"
         " --series {input.series:q} --candidates {input.candidates:q}"
         " --crops {params.crops:q} {params.crop_options}"
-        " --model {output.model:q} --history {output.history:q} --state {params.state:q}"
+        " --model {output.model:q} --history {output.history:q}"
+        " --validation {output.validation:q} --state {params.state:q}"
         " {resources.machine} --tensorboard={params.tensorboard:q} {resources.logs} 2> {log:q}"

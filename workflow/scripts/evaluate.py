@@ -10,7 +10,7 @@ import find_luna  # noqa: F401
 from luna.cli.data import add_data_options, candidates_and_crops
 from luna.cli.options import Parser, add_section, section_of
 from luna.cli.program import command_line_program
-from luna.config.evaluation import EvaluationSettings, Scoring
+from luna.config.evaluation import JudgingSettings, Scoring
 from luna.config.machine import Machine
 from luna.data.tables import SERIES_COLUMNS, read_annotations, read_stage_table, rows_of
 from luna.evaluation.evaluate import EvaluationJob, evaluate
@@ -20,12 +20,15 @@ from luna.scoring.submissions import read_findings
 def parser() -> argparse.ArgumentParser:
     parser = Parser(__doc__)
     parser.add_argument("--model", type=Path, required=True, help="model.pt of a training")
+    parser.add_argument(
+        "--validation", type=Path, help="validation.csv of the training; default beside the model"
+    )
     parser.add_argument("--annotations", type=Path, required=True, help="the nodules")
     parser.add_argument("--excluded", type=Path, nargs="?", help="findings that count neither way")
     parser.add_argument("--predictions", type=Path, required=True, help="predictions.csv to write")
     parser.add_argument("--evaluation", type=Path, required=True, help="evaluation.json to write")
     add_section(parser, Scoring)
-    add_section(parser, EvaluationSettings, only=["flips"])
+    add_section(parser, JudgingSettings)
     add_data_options(parser)
     add_section(parser, Machine)
     return parser
@@ -36,10 +39,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parser().parse_args(argv)
     job = EvaluationJob(
         model_file=options.model,
+        validation_file=options.validation or options.model.with_name("validation.csv"),
         annotations=rows_of(read_annotations(options.annotations)),
         excluded=read_findings(options.excluded, may_repeat=True) if options.excluded else None,
         scoring=section_of(options, Scoring),
-        flips=section_of(options, EvaluationSettings, only=["flips"]).flips,
+        judging=section_of(options, JudgingSettings),
         predictions_file=options.predictions,
         evaluation_file=options.evaluation,
     )

@@ -36,7 +36,7 @@ class LunaTrainingApp:
             logging.getLogger("luna").setLevel(logging.WARNING)
 
     def main(self) -> None:
-        """Train, and write model.pt and history.csv."""
+        """Train, and write model.pt, history.csv and validation.csv."""
         options = self.options
 
         def path(given: Path | None, default: str) -> Path:
@@ -51,6 +51,7 @@ class LunaTrainingApp:
             code=code_digest(Path(__file__)),
             model_file=path(options.model, layout.MODEL),
             history_file=path(options.history, layout.HISTORY),
+            validation_file=path(options.validation, layout.VALIDATION),
             state_folder=path(options.state, layout.STATE),
             weights_of_run=options.weights,
         )
@@ -67,6 +68,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=at_least(0), default=0)
     parser.add_argument("--model", type=Path, help="model.pt to write; default below results/runs")
     parser.add_argument("--history", type=Path, help="history.csv to write; default below results/runs")
+    parser.add_argument("--validation", type=Path, help="validation.csv to write; default below results/runs")
     parser.add_argument("--state", type=Path, help="folder of the checkpoints; default below results/runs")
     parser.add_argument(
         "--weights", type=Path, nargs="?", help="model.pt of the run in --init-weights=run:NAME"

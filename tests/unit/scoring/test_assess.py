@@ -7,16 +7,51 @@ import pandas as pd
 import pytest
 
 from luna.config.evaluation import Scoring
-from luna.scoring.assess import Truth, assess, calibration, calibration_error, compare_cpm, match
+from luna.scoring.assess import (
+    Truth,
+    assess,
+    compare_cpm,
+    corrected,
+    match,
+    reliability,
+    two_sided_p,
+)
+from luna.scoring.bootstrap import Resampling
 from luna.scoring.froc import Matches
-from luna.scoring.records import Assessment
+from luna.scoring.records import Assessment, Comparison
 
 
-def test_calibration() -> None:
+def test_reliability() -> None:
     labels, probabilities = np.array([0, 1, 1, 1]), np.array([0.15, 0.15, 0.95, 1.0])
-    bins = calibration(labels, probabilities)
-    assert [each.samples for each in bins] == [2, 2]
-    assert calibration_error(bins) == pytest.approx((2 * 0.35 + 2 * 0.025) / 4)
+    table = pd.DataFrame({"seriesuid": ["a", "b", "c", "d"], "class": labels, "probability": probabilities})
+    found = reliability(labels, probabilities, Resampling(table, ["a", "b", "c", "d"], Scoring(bootstrap=50)))
+    assert [each.samples for each in found.bins] == [2, 2]
+    assert found.calibration_error == pytest.approx((2 * 0.35 + 2 * 0.025) / 4)
+    assert found.brier == pytest.approx((0.15**2 + 0.85**2 + 0.05**2) / 4)
+
+
+def test_the_intervals_of_reliability() -> None:
+    """They lie around what they are of, and are those of drawing whole series again."""
+    rng = np.random.default_rng(0)
+    probabilities = rng.random(600)
+    labels = (rng.random(600) < probabilities**2).astype(np.int64)
+    uids = [f"s{number}" for number in range(30)]
+    table = pd.DataFrame({"seriesuid": np.repeat(uids, 20), "class": labels, "probability": probabilities})
+    resampling = Resampling(table, uids, Scoring(bootstrap=300))
+    found = reliability(labels, probabilities, resampling)
+    for value, (lower, upper) in (
+        (found.brier, found.brier_interval), (found.calibration_error, found.calibration_error_interval),
+    ):  # fmt: skip
+        assert lower is not None
+        assert upper is not None
+        assert lower < value < upper < lower + 0.1
+    drawn = np.repeat(np.arange(30), resampling.weights[7])
+    rows = np.concatenate([np.arange(600)[20 * n : 20 * n + 20] for n in drawn])
+    again = Resampling(table.iloc[rows], uids, Scoring(bootstrap=0))
+    one = reliability(labels[rows], probabilities[rows], again)
+    bins = np.minimum((probabilities * 10).astype(int), 9)
+    assert resampling.brier(probabilities)[7] == pytest.approx(one.brier)
+    assert resampling.calibration_error(probabilities, bins)[7] == pytest.approx(one.calibration_error)
 
 
 def annotations(*rows: tuple[str, float, float]) -> pd.DataFrame:
@@ -26,6 +61,7 @@ def annotations(*rows: tuple[str, float, float]) -> pd.DataFrame:
 
 def assessed(table: pd.DataFrame, truth: Truth, thresholds: list[float]) -> Assessment:
     scoring = Scoring(bootstrap=20)
+    table = table.assign(calibrated=table["probability"])
     matches = match(table, truth, scoring)
     return assess(table, matches, truth, np.array(thresholds), scoring)
 
@@ -138,18 +174,22 @@ def test_two_runs_compared() -> None:
     assert compare_cpm(("a", without), ("b", good), scoring).won is None
 
 
-def test_the_interval_of_the_brier_score() -> None:
-    """It lies around the score itself, the mean squared distance of probability and label."""
-    rng = np.random.default_rng(0)
-    labels = rng.integers(0, 2, 300)
-    table = pd.DataFrame(
-        {"seriesuid": [f"s{number % 30}" for number in range(300)], "coordX": 0.0, "coordY": 0.0,
-         "coordZ": 0.0, "probability": np.clip(labels * 0.6 + 0.2 + rng.normal(0, 0.1, 300), 0, 1),
-         "class": labels, "diameter_mm": 0.0, "id": range(300)}
-    )  # fmt: skip
-    uids = [f"s{number}" for number in range(30)]
-    result = assessed(table, Truth(uids, annotations(("s0", 0, 5))), [0.5] * 300)
-    lower, upper = result.intervals["brier"]
-    assert lower is not None
-    assert upper is not None
-    assert 0.03 < lower <= result.brier <= upper < 0.07
+def test_p_of_a_difference() -> None:
+    """Twice the share on the other side of 0, the observed difference counted in; never 0."""
+    assert two_sided_p(np.array([1.0] * 95 + [-1.0] * 4)) == pytest.approx(2 * 5 / 100)
+    assert two_sided_p(np.ones(99)) == pytest.approx(2 / 100)
+    assert two_sided_p(np.zeros(99)) == 1
+    assert two_sided_p(np.empty(0)) is None
+
+
+def test_holm() -> None:
+    """The smallest p times the number of comparisons, the next times one less, and none below one before."""
+    given = [0.02, 0.01, None, 0.3, 0.011]
+    comparisons = [
+        Comparison(first="a", second=str(n), difference=0.1, lower=0, upper=1, won=1, p=p)
+        for n, p in enumerate(given)
+    ]
+    found = [each.p_holm for each in corrected(comparisons)]
+    assert [found[0], found[1], found[3], found[4]] == pytest.approx([0.04, 0.04, 0.3, 0.04])
+    assert found[2] is None
+    assert [each.is_real for each in corrected(comparisons)] == [True, True, False, False, True]

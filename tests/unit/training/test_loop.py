@@ -30,7 +30,7 @@ from luna.data.folds import split_rows
 from luna.model.build import build_model
 from luna.model.file import ModelFile, load_tensors
 from luna.runtime.device import uses_bf16
-from luna.scoring.calibration import UNCHANGED
+from luna.scoring.calibration import Isotonic
 from luna.scoring.metrics import NAMES
 from luna.training import loop
 from luna.training.checkpoints import Checkpoints
@@ -60,7 +60,8 @@ def job(folder: Path, recipe: dict[str, Any] | None = None, **changes: Any) -> T
     settings: dict[str, Any] = {
         "run": "test", "fold": 0, "recipe": recipe_with(**(recipe or {})), "split": SplitSettings(),
         "seed": 0, "code": "code", "model_file": folder / "model.pt",
-        "history_file": folder / "history.csv", "state_folder": folder / "state",
+        "history_file": folder / "history.csv", "validation_file": folder / "validation.csv",
+        "state_folder": folder / "state",
     }  # fmt: skip
     return TrainingJob(**(settings | changes))
 
@@ -73,7 +74,7 @@ def run(prepared: Prepared, job: TrainingJob, logs: Logs | None = None, **machin
 
 
 def results(folder: Path) -> list[bytes]:
-    return [(folder / name).read_bytes() for name in ("model.pt", "history.csv")]
+    return [(folder / name).read_bytes() for name in ("model.pt", "history.csv", "validation.csv")]
 
 
 @pytest.fixture(scope="module")
@@ -181,7 +182,7 @@ def test_a_finished_training_is_kept(
     with monkeypatch.context() as patch:
         patch.setattr(loop, "fit", never)
         for candidates in (prepared.candidates, prepared.candidates.assign(**{"class": labels})):
-            for name in ("model.pt", "history.csv"):
+            for name in ("model.pt", "history.csv", "validation.csv"):
                 os.utime(tmp_path / name, (0, 0))
             run(replace(prepared, candidates=candidates), job(tmp_path))
             assert results(tmp_path) == results(undisturbed)
@@ -192,6 +193,23 @@ def test_a_finished_training_is_kept(
         (tmp_path / "model.pt").write_bytes(b"damaged")
         with pytest.raises(AssertionError, match="trains again"):
             run(prepared, job(tmp_path))
+
+
+def test_another_calibration_trains_nothing(
+    prepared: Prepared, undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A finished training is calibrated anew; the result is that of a training with it."""
+    shutil.copytree(undisturbed, tmp_path / "again")
+    isotonic = {"calibration": "isotonic"}
+    run(prepared, job(tmp_path / "new", isotonic))
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "fit", never)
+        run(prepared, job(tmp_path / "again", isotonic))
+    assert results(tmp_path / "again")[1:] == results(tmp_path / "new")[1:] == results(undisturbed)[1:]
+    again, new = (ModelFile.load(tmp_path / name / "model.pt") for name in ("again", "new"))
+    assert isinstance(new.calibration, Isotonic)
+    assert (again.calibration, again.recipe, again.key) == (new.calibration, new.recipe, new.key)
+    assert all(torch.equal(again.weights[name], weights) for name, weights in new.weights.items())
 
 
 def test_averaged_weights(prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -215,7 +233,7 @@ def test_averaged_weights(prepared: Prepared, tmp_path: Path, monkeypatch: pytes
     torch.testing.assert_close(kept, expected)
     assert not torch.equal(kept, seen[-1])
     whole = results(tmp_path)
-    for name in ("model.pt", "history.csv"):
+    for name in ("model.pt", "history.csv", "validation.csv"):
         (tmp_path / name).unlink()
 
     def stopping(self: TrainingState) -> None:
@@ -519,7 +537,7 @@ def test_an_epoch_without_the_metric_never_beats_one_with_it() -> None:
         (0.3, "f1"), (0.2, "f1"), (5.0, "loss/all"),
     ):  # fmt: skip
         state.epoch += 1
-        state.keep_if_best(value, metric, 0.5, UNCHANGED)
+        state.keep_if_best(value, metric, np.zeros(3))
         best.append(state.best.epoch)
     assert best == [1, 1, 3, 3, 3, 6, 6, 6]
 

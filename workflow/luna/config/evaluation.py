@@ -17,11 +17,22 @@ class ScoringSettings(Section):
     """Marks per series that count in the FROC; the official scoring takes 100."""
 
 
-class EvaluationSettings(ScoringSettings):
-    """How a trained model is tested."""
+class JudgingSettings(Section):
+    """How a model judges candidates."""
 
     flips: bool = False
     """Average each prediction over the eight mirror images of its crop; eight times the work."""
+
+    miss_rate: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    """A second threshold is chosen so that, averaged over series with candidate nodules, at most this share
+    of a series' candidate nodules is missed..."""
+
+    confidence: Annotated[float, Field(gt=0, lt=1)] = 0.9
+    """...with at least this confidence; with too few validation series there is no such threshold."""
+
+
+class EvaluationSettings(ScoringSettings, JudgingSettings):
+    """How a trained model is tested."""
 
 
 class Scoring(ScoringSettings):

@@ -10,6 +10,7 @@ from luna.config.section import GivenPath, Section
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
+CalibrationMethod = Literal["platt", "temperature", "isotonic", "none"]
 
 
 class Augmentation(Section):
@@ -118,6 +119,10 @@ class Recipe(Section):
 
     select: Literal["loss/all", "correct/all", "auc", "average_precision", "f1"] = "loss/all"
     """The validation metric that chooses the best epoch."""
+
+    calibration: CalibrationMethod = "platt"
+    """How probabilities are calibrated on the validation subset: `temperature` scales logits, `platt` shifts
+    them too, `isotonic` is a rising curve of steps. A change of it trains nothing anew."""
 
     crop: tuple[CropSize, ...] = ()
     """Size of the crops that the network sees, in voxels (index, row, column): the middle of those of

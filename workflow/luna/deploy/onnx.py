@@ -62,11 +62,13 @@ def export_onnx(model_path: Path, out: Path) -> None:
 
 def _metadata(trained: ModelFile) -> dict[str, str]:
     values = {name: getattr(trained, name) for name in ("crop", "clip", "class_names")}
-    values |= {name: getattr(trained, name).model_dump(mode="json") for name in ("recipe", "split", "key")}
+    records = ("recipe", "split", "key", "calibration")
+    values |= {name: getattr(trained, name).model_dump(mode="json") for name in records}
     plain = ("threshold", "run", "fold", "epoch", "seed")
     values |= {name: getattr(trained, name) for name in plain}
     values |= {
         "input": "crops around a candidate in HU, axes index, row, column; voxels outside the CT are -1000",
+        "output": "the network's raw probability; `calibration` makes it a calibrated one",
         "notice": "research software, no medical device",
     }
     return {name: value if isinstance(value, str) else json.dumps(value) for name, value in values.items()}

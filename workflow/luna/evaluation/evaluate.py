@@ -13,33 +13,34 @@ from luna.base.arrays import FloatArray
 from luna.base.files import write_csv, write_record
 from luna.batches.dataset import LunaDataset
 from luna.batches.loaders import explain_dead_workers, make_loader
-from luna.config.evaluation import Scoring
+from luna.config.evaluation import JudgingSettings, Scoring
 from luna.config.machine import Machine
 from luna.crops.sources import CropSource
 from luna.data.folds import split_rows, tested_series
+from luna.data.tables import read_stage_table
 from luna.model.file import ModelFile
 from luna.model.inference import predict
 from luna.runtime.cores import usable_threads
 from luna.runtime.device import prepared_device
-from luna.scoring.assess import Truth, assess, match, predictions_table
+from luna.scoring.assess import PREDICTION_COLUMNS, Truth, assess, match, predictions_table
+from luna.scoring.calibration import fit_calibration
+from luna.scoring.guarantee import guaranteed_threshold
 from luna.scoring.metrics import best_threshold
-from luna.scoring.records import Evaluation
+from luna.scoring.records import Evaluation, Guarantee
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class EvaluationJob:
-    """A model, what it is tested against, and where the results go.
-
-    flips: average over mirror images; the threshold is then chosen again on the validation set.
-    """
+    """A model with its predictions of the validation set, what it is tested against, where results go."""
 
     model_file: Path
+    validation_file: Path
     annotations: pd.DataFrame
     excluded: pd.DataFrame | None
     scoring: Scoring
-    flips: bool
+    judging: JudgingSettings
     predictions_file: Path
     evaluation_file: Path
 
@@ -61,22 +62,38 @@ def evaluate(
     rows = split_rows(candidates, trained.fold, trained.split)
     leaks = trained.split.method == "stride"
     tested = rows.val if leaks else rows.tst
-    parts = (tested, rows.val)[: 1 + job.flips]
+    flips = job.judging.flips
+    parts = (tested, rows.val)[: 1 + flips]
     datasets = [LunaDataset(candidates, source, part, crop=trained.crop) for part in parts]
     with prepared_device(machine.device, usable_threads(machine.threads)) as device:
-        probabilities = _predict(trained, datasets, job.flips, machine, device)
+        probabilities = _predict(trained, datasets, flips, machine, device)
+    # With mirror images the probabilities are others than those of the training's own validation.
+    validation = (
+        predictions_table(candidates, rows.val, probabilities[1])
+        if flips
+        else read_stage_table(job.validation_file, PREDICTION_COLUMNS)
+    )
+    labels, judged = validation["class"].to_numpy(), validation["probability"].to_numpy(dtype=float)
+    threshold = best_threshold(labels, judged)
+    guarantee = _guarantee(trained, validation, job.judging)
+    calibration = fit_calibration(trained.recipe.calibration, labels, judged)
     predictions = predictions_table(candidates, tested, probabilities[0])
-    threshold = best_threshold(datasets[1].labels, probabilities[1]) if job.flips else trained.threshold
+    predictions["calibrated"] = calibration.of(probabilities[0])
     uids = list(series["seriesuid"]) if leaks else tested_series(candidates, series, trained.fold)
     truth = Truth(uids, job.annotations, job.excluded, whole_series=not leaks)
     matches = match(predictions, truth, job.scoring)
-    assessment = assess(predictions, matches, truth, np.full(len(predictions), threshold), job.scoring)
+    thresholds = [np.full(len(predictions), each) for each in (threshold, guarantee.threshold or np.nan)]
+    assessment = assess(
+        predictions, matches, truth, thresholds[0], job.scoring,
+        None if guarantee.threshold is None else thresholds[1],
+    )  # fmt: skip
     evaluation = Evaluation(
         **dict(assessment),
         run=trained.run,
         fold=trained.fold,
         epoch=trained.epoch,
         threshold=threshold,
+        guarantee=guarantee,
         split="val" if leaks else "tst",
         leaks=leaks,
         series_uids=uids,
@@ -89,6 +106,16 @@ def evaluate(
     write_record(job.evaluation_file, evaluation)
     cpm = evaluation.froc.cpm
     log.info("%s fold %d: CPM %s", trained.run, trained.fold, "not defined" if cpm is None else f"{cpm:.4f}")
+
+
+def _guarantee(trained: ModelFile, validation: pd.DataFrame, judging: JudgingSettings) -> Guarantee:
+    """The threshold with a guarantee; the same candidates chose the epoch, so each epoch was a choice."""
+    if trained.split.method == "stride":
+        return Guarantee(
+            miss_rate=judging.miss_rate, confidence=judging.confidence, series=0, threshold=None, missed=None,
+            why_none="with split method stride the series of validation and training are the same",
+        )  # fmt: skip
+    return guaranteed_threshold(validation, judging.miss_rate, judging.confidence, trained.recipe.epochs)
 
 
 def _predict(

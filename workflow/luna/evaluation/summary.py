@@ -10,10 +10,12 @@ import pandas as pd
 from luna.base.files import read_record, write_csv, write_record
 from luna.config.evaluation import Scoring
 from luna.data.tables import read_stage_table
-from luna.scoring.assess import PREDICTION_COLUMNS, Truth, assess, compare_cpm, match
+from luna.scoring.assess import TESTED_COLUMNS, Truth, assess, compare_cpm, corrected, match
 from luna.scoring.froc import Matches
 from luna.scoring.metrics import COUNTS, NAMES
-from luna.scoring.records import Evaluation, RunSummary, Summary
+from luna.scoring.records import Comparison, Evaluation, Reliability, RunSummary, Summary
+
+Cells = dict[str, str | int | float | None]
 
 METRICS_COLUMNS = ["run", "fold", "epoch", "split", "samples_seen", *COUNTS, *NAMES]
 """One row per run, fold, epoch and split: trn and val for every epoch, tst once for the best one."""
@@ -46,16 +48,18 @@ def summarise(
         evaluation = read_record(folder / "evaluation.json", Evaluation)
         history = read_stage_table(folder / "history.csv", METRICS_COLUMNS)
         histories.append(pd.concat([history, _test_row(evaluation, history)]))
-        predictions = read_stage_table(folder / "predictions.csv", PREDICTION_COLUMNS)
+        predictions = read_stage_table(folder / "predictions.csv", TESTED_COLUMNS)
         tested.setdefault(evaluation.run, []).append((evaluation, predictions))
     for run, folds in tested.items():
         runs[run], matches[run] = _joined(folds, annotations, excluded, scoring)
-    comparisons = [
-        compare_cpm((first, matches[first]), (second, matches[second]), scoring)
-        for first, second in combinations(runs, 2)
-    ]
+    comparisons = corrected(
+        [
+            compare_cpm((first, matches[first]), (second, matches[second]), scoring)
+            for first, second in combinations(runs, 2)
+        ]
+    )
     write_csv(out.metrics, pd.concat(histories)[METRICS_COLUMNS])
-    write_csv(out.table, pd.DataFrame([_table_row(run, each) for run, each in runs.items()]))
+    write_csv(out.table, pd.DataFrame([_table_row(run, each, comparisons) for run, each in runs.items()]))
     write_record(out.record, Summary(runs=runs, comparisons=comparisons))
 
 
@@ -81,15 +85,23 @@ def _joined(
     leaks = any(evaluation.leaks for evaluation in evaluations)
     uids = list(dict.fromkeys(uid for evaluation in evaluations for uid in evaluation.series_uids))
     truth = Truth(uids, annotations, excluded, whole_series=not leaks)
-    predictions = pd.concat(table.assign(threshold=fold.threshold) for fold, table in folds)
+    guarantees = [evaluation.guarantee for evaluation in evaluations]
+    predictions = pd.concat(
+        table.assign(threshold=fold.threshold, guaranteed=fold.guarantee.threshold) for fold, table in folds
+    )
     predictions = predictions.drop_duplicates("id")
     matches = match(predictions, truth, scoring)
-    assessment = assess(predictions, matches, truth, predictions["threshold"].to_numpy(), scoring)
+    has_guarantee = all(each.threshold is not None for each in guarantees)
+    assessment = assess(
+        predictions, matches, truth, predictions["threshold"].to_numpy(), scoring,
+        predictions["guaranteed"].to_numpy(dtype=float) if has_guarantee else None,
+    )  # fmt: skip
     summary = RunSummary(
         **dict(assessment),
         folds=[evaluation.fold for evaluation in evaluations],
         epochs=[evaluation.epoch for evaluation in evaluations],
         thresholds=[evaluation.threshold for evaluation in evaluations],
+        guarantees=guarantees,
         leaks=leaks,
         series_uids=uids,
         recipe=evaluations[0].recipe,
@@ -99,9 +111,9 @@ def _joined(
     return summary, matches
 
 
-def _table_row(run: str, summary: RunSummary) -> dict[str, str | int | float | None]:
+def _table_row(run: str, summary: RunSummary, comparisons: list[Comparison]) -> Cells:
     froc, chosen = summary.froc, summary.at_threshold["chosen"]
-    row: dict[str, str | int | float | None] = {
+    row: Cells = {
         "run": run,
         "folds": " ".join(map(str, summary.folds)),
         "scans": froc.scans,
@@ -115,9 +127,38 @@ def _table_row(run: str, summary: RunSummary) -> dict[str, str | int | float | N
     for name, value in (
         ("auc", summary.metrics["auc"]), ("average_precision", summary.metrics["average_precision"]),
         ("precision", chosen.precision), ("recall", chosen.recall), ("f1", chosen.f1),
-        ("brier", summary.brier),
     ):  # fmt: skip
         lower, upper = summary.intervals[name]
         row |= {name: value, f"{name}_lower": lower, f"{name}_upper": upper}
-    row["calibration_error"] = summary.calibration_error
-    return row | {name: summary.metrics[name] for name in ("correct/all", "correct/neg", "correct/pos")}
+    row |= _reliability_cells("", summary.reliability["raw"])
+    row |= _reliability_cells("calibrated_", summary.reliability["calibrated"])
+    row |= {name: summary.metrics[name] for name in ("correct/all", "correct/neg", "correct/pos")}
+    return row | _comparison_cells(run, comparisons)
+
+
+def _reliability_cells(prefix: str, each: Reliability) -> dict[str, float | None]:
+    """Columns of one kind of probabilities."""
+    cells: dict[str, float | None] = {}
+    for name, value, (lower, upper) in (
+        ("brier", each.brier, each.brier_interval),
+        ("calibration_error", each.calibration_error, each.calibration_error_interval),
+    ):
+        cells |= {f"{prefix}{name}": value, f"{prefix}{name}_lower": lower, f"{prefix}{name}_upper": upper}
+    return cells
+
+
+def _comparison_cells(run: str, comparisons: list[Comparison]) -> dict[str, str]:
+    """The other runs, by what can be said of their CPM against this run's; names with blanks between."""
+    better, worse, unclear = [], [], []
+    for each in comparisons:
+        if run not in (each.first, each.second):
+            continue
+        other = each.second if each.first == run else each.first
+        if not each.is_real:
+            unclear.append(other)
+        elif ((each.difference or 0) > 0) == (each.first == run):
+            better.append(other)
+        else:
+            worse.append(other)
+    columns = {"better_than": better, "worse_than": worse, "not_distinguishable_from": unclear}
+    return {column: " ".join(names) for column, names in columns.items()}

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, is_tensor, nn
 
 from luna.base.errors import UserError
@@ -20,12 +20,14 @@ from luna.model.build import build_model
 from luna.model.key import TrainingKey
 from luna.model.layers import CLASS_NAMES
 from luna.runtime.device import place
-from luna.scoring.calibration import Calibration
+from luna.scoring.calibration import Calibration, Isotonic, Scaling
 
-FORMAT = 4
+FORMAT = 5
 
 HEAD = "head_"
 """How the names of the last layer's weights begin, whose shape follows from the crop."""
+
+_CALIBRATION: TypeAdapter[Scaling | Isotonic] = TypeAdapter(Calibration)
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +52,7 @@ class ModelFile:
     crop: tuple[int, int, int]
     clip: tuple[int, int]
     threshold: float
-    calibration: Calibration
+    calibration: Scaling | Isotonic
     epoch: int
     run: str
     fold: int
@@ -68,8 +70,8 @@ class ModelFile:
     def save(self, path: Path) -> None:
         """Write model.pt, atomically: tensors and plain values only, so that it loads safely."""
         content = {field.name: getattr(self, field.name) for field in fields(self)}
-        content |= {name: content[name].model_dump(mode="json") for name in ("recipe", "split", "key")}
-        content["calibration"] = tuple(self.calibration)
+        records = ("recipe", "split", "key", "calibration")
+        content |= {name: content[name].model_dump(mode="json") for name in records}
         # Through a file object: given a path, torch writes the temporary name into the file.
         with atomic_path(path) as temporary, temporary.open("wb") as file:
             torch.save({"format": FORMAT, **content}, file)
@@ -90,10 +92,10 @@ class ModelFile:
             content["recipe"] = Recipe.model_validate(content["recipe"])
             content["split"] = SplitSettings.model_validate(content["split"])
             content["key"] = TrainingKey.model_validate(content["key"])
-            content["calibration"] = Calibration(*content["calibration"])
+            content["calibration"] = _CALIBRATION.validate_python(content["calibration"])
             trained = cls(**content)
             trained.crop_settings  # noqa: B018 - checks crop and clip
-            if not all(map(math.isfinite, (trained.threshold, *trained.calibration))):
+            if not math.isfinite(trained.threshold):
                 raise problem
         except (ValidationError, KeyError, TypeError) as error:
             raise problem from error

@@ -74,7 +74,7 @@ def _plots(results: Results) -> dict[str, str]:
         "froc": plots.froc_curves({run: each.froc for run, each in runs.items()}),
         "roc": roc,
         "pr": pr,
-        "calibration": plots.calibration_curves({run: each.calibration for run, each in runs.items()}),
+        "calibration": plots.calibration_curves({run: each.reliability["calibrated"].bins for run, each in runs.items()}),
         "size": plots.size_bars({run: each.by_size for run, each in runs.items()}),
     }
 

@@ -9,7 +9,7 @@ import pandas as pd
 from luna.base.files import read_record
 from luna.data.records import Listing, Verification
 from luna.data.tables import LISTED_COLUMNS, SERIES_COLUMNS, read_stage_table
-from luna.scoring.assess import PREDICTION_COLUMNS
+from luna.scoring.assess import TESTED_COLUMNS
 from luna.scoring.metrics import NAMES
 from luna.scoring.records import Evaluation, RunSummary, Summary
 
@@ -79,7 +79,7 @@ def read_predictions(folders: list[Path]) -> dict[str, pd.DataFrame]:
     of_run: dict[str, list[pd.DataFrame]] = {}
     for folder in folders:
         run = read_record(folder / "evaluation.json", Evaluation).run
-        of_run.setdefault(run, []).append(read_stage_table(folder / "predictions.csv", PREDICTION_COLUMNS))
+        of_run.setdefault(run, []).append(read_stage_table(folder / "predictions.csv", TESTED_COLUMNS))
     return {run: pd.concat(tables).drop_duplicates("id") for run, tables in of_run.items()}
 
 

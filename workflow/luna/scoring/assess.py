@@ -19,11 +19,14 @@ from luna.scoring.records import (
     CalibrationBin,
     Comparison,
     Interval,
+    Reliability,
     SizeBand,
 )
 
 PREDICTION_COLUMNS = ["seriesuid", *XYZ, "probability", "class", "diameter_mm", "id"]
 """A LUNA16 submission with three more columns."""
+TESTED_COLUMNS = [*PREDICTION_COLUMNS, "calibrated"]
+"""Those of predictions.csv: `calibrated` is the calibrated probability."""
 SIZE_BANDS_MM = ((0, 6), (6, 10), (10, 20), (20, np.inf))
 SIZE_RATE = 1.0
 """False positives per scan at which the nodules found are counted by size."""
@@ -52,7 +55,7 @@ class Truth:
 
 
 def predictions_table(candidates: pd.DataFrame, rows: IntArray, probabilities: FloatArray) -> pd.DataFrame:
-    """PREDICTION_COLUMNS for some rows of candidates.csv."""
+    """PREDICTION_COLUMNS for some rows of candidates.csv, and the network's probabilities, (n,)."""
     return candidates.iloc[rows].assign(probability=probabilities)[PREDICTION_COLUMNS]
 
 
@@ -68,24 +71,26 @@ def assess(
     truth: Truth,
     thresholds: FloatArray,
     scoring: Scoring,
+    guaranteed: FloatArray | None = None,
 ) -> Assessment:
-    """Assess predictions (PREDICTION_COLUMNS) that `match` matched to the truth.
+    """Assess predictions (TESTED_COLUMNS) that `match` matched to the truth.
 
-    thresholds: for each prediction, (n,), the one that was chosen on validation in its fold.
+    thresholds: for each prediction, (n,), the one that was chosen on validation in its fold. guaranteed:
+    likewise, the one with a guarantee, where every fold has one.
     """
     labels = predictions["class"].to_numpy(dtype=np.int64)
     probabilities = predictions["probability"].to_numpy(dtype=float)
     resampling = Resampling(predictions, truth.series_uids, scoring)
-    bins = calibration(labels, probabilities)
+    decided: dict[str, float | FloatArray] = {"half": 0.5, "chosen": thresholds}
+    if guaranteed is not None:
+        decided["guaranteed"] = guaranteed
     return Assessment(
         metrics=compute_metrics(labels, probabilities, cross_entropy(labels, probabilities)),
-        at_threshold={
-            "half": at_threshold(labels, probabilities, 0.5),
-            "chosen": at_threshold(labels, probabilities, thresholds),
+        at_threshold={name: at_threshold(labels, probabilities, each) for name, each in decided.items()},
+        reliability={
+            "raw": reliability(labels, probabilities, resampling),
+            "calibrated": reliability(labels, predictions["calibrated"].to_numpy(dtype=float), resampling),
         },
-        brier=float(brier_score_loss(labels, probabilities)) if len(labels) else None,
-        calibration_error=calibration_error(bins),
-        calibration=bins,
         froc=score(matches, scoring.bootstrap, scoring.seed, truth.why_no_froc),
         by_size=by_size(matches, scoring),
         why_undefined=reasons(labels, matches, truth.why_no_froc),
@@ -111,17 +116,29 @@ def at_threshold(labels: IntArray, probabilities: FloatArray, threshold: float |
     )  # fmt: skip
 
 
-def calibration(labels: IntArray, probabilities: FloatArray) -> list[CalibrationBin]:
-    """The ten equal bins of probability, those that hold samples."""
-    bins = np.minimum((probabilities * _CALIBRATION_BINS).astype(int), _CALIBRATION_BINS - 1)
-    return [
+def reliability(labels: IntArray, probabilities: FloatArray, resampling: Resampling) -> Reliability:
+    """How far probabilities of the resampled candidates can be believed, with 95 % intervals."""
+    bin_of = _calibration_bin(probabilities)
+    bins = [
         CalibrationBin(
-            samples=int((bins == number).sum()),
-            probability=float(probabilities[bins == number].mean()),
-            nodules=float(labels[bins == number].mean()),
+            samples=int((bin_of == number).sum()),
+            probability=float(probabilities[bin_of == number].mean()),
+            nodules=float(labels[bin_of == number].mean()),
         )
-        for number in np.unique(bins)
+        for number in np.unique(bin_of)
     ]
+    return Reliability(
+        brier=float(brier_score_loss(labels, probabilities)) if len(labels) else None,
+        brier_interval=interval(resampling.brier(probabilities))[1:],
+        calibration_error=calibration_error(bins),
+        calibration_error_interval=interval(resampling.calibration_error(probabilities, bin_of))[1:],
+        bins=bins,
+    )
+
+
+def _calibration_bin(probabilities: FloatArray) -> IntArray:
+    """The one of ten equal bins that each probability lies in, (n,)."""
+    return np.minimum((probabilities * _CALIBRATION_BINS).astype(np.int64), _CALIBRATION_BINS - 1)
 
 
 def calibration_error(bins: list[CalibrationBin]) -> float | None:
@@ -177,9 +194,10 @@ def reasons(labels: IntArray, matches: Matches, why_no_froc: str) -> list[str]:
 
 def compare_cpm(first: tuple[str, Matches], second: tuple[str, Matches], scoring: Scoring) -> Comparison:
     """Two runs, (name, matches), compared by a paired bootstrap over series."""
-    names = {"first": first[0], "second": second[0]}
     if first[1].nodules == 0:
-        return Comparison(**names, difference=None, lower=None, upper=None, won=None)
+        return Comparison(
+            first=first[0], second=second[0], difference=None, lower=None, upper=None, won=None, p=None
+        )
     curves = [Froc(matches) for _, matches in (first, second)]
     point = [curve.sensitivity(RATES).mean() for curve in curves]
     weights = bootstrap_weights(first[1].scans, scoring.bootstrap, scoring.seed)
@@ -190,7 +208,34 @@ def compare_cpm(first: tuple[str, Matches], second: tuple[str, Matches], scoring
     _, lower, upper = interval(difference)
     defined = difference[~np.isnan(difference)]
     won = float((defined > 0).mean() + (defined == 0).mean() / 2) if len(defined) else None
-    return Comparison(**names, difference=float(point[0] - point[1]), lower=lower, upper=upper, won=won)
+    return Comparison(
+        first=first[0], second=second[0], difference=float(point[0] - point[1]), lower=lower, upper=upper,
+        won=won, p=two_sided_p(defined),
+    )  # fmt: skip
+
+
+def two_sided_p(differences: FloatArray) -> float | None:
+    """How often resampled differences (n,) lie on the other side of 0, doubled; None without any.
+
+    The observed one counts among them (Davison and Hinkley 1997), so p is never 0.
+    """
+    if not len(differences):
+        return None
+    rarer = min((differences <= 0).sum(), (differences >= 0).sum())
+    return min(1.0, 2 * (int(rarer) + 1) / (len(differences) + 1))
+
+
+def corrected(comparisons: list[Comparison]) -> list[Comparison]:
+    """The comparisons with p-values corrected for their number (Holm 1979)."""
+    order = sorted(
+        (number for number, each in enumerate(comparisons) if each.p is not None),
+        key=lambda number: comparisons[number].p or 0.0,
+    )
+    done, highest = list(comparisons), 0.0
+    for rank, number in enumerate(order):
+        highest = max(highest, min(1.0, (len(order) - rank) * (comparisons[number].p or 0.0)))
+        done[number] = comparisons[number].model_copy(update={"p_holm": highest})
+    return done
 
 
 def _share_interval(part: npt.NDArray[np.int64], whole: npt.NDArray[np.int64]) -> Interval:

@@ -41,10 +41,9 @@ class Resampling:
         self.weights = bootstrap_weights(len(series_uids), scoring.bootstrap, scoring.seed)
 
     def intervals(self, threshold: FloatArray) -> dict[str, tuple[float | None, float | None]]:
-        """(lower, upper) of AUC, average precision, Brier score, and P, R, F1 at the threshold."""
+        """(lower, upper) of AUC, average precision, and P, R, F1 at the threshold."""
         values = dict(zip(("auc", "average_precision"), self.rankings().T, strict=True))
         values |= self.at_threshold(threshold)
-        values["brier"] = self._mean((self.probabilities - self.labels) ** 2)
         return {name: interval(resampled)[1:] for name, resampled in values.items()}
 
     def rankings(self) -> FloatArray:
@@ -68,6 +67,17 @@ class Resampling:
             "recall": ratio(hits, n_positive),
             "f1": ratio(2 * hits, n_predicted + n_positive),
         }
+
+    def brier(self, probabilities: FloatArray) -> FloatArray:
+        """Brier score of every resample; NaN where not defined."""
+        return self._mean((probabilities - self.labels) ** 2)
+
+    def calibration_error(self, probabilities: FloatArray, bins: IntArray) -> FloatArray:
+        """Expected calibration error of every resample, for each sample's bin; NaN where not defined."""
+        excess = probabilities - self.labels
+        each = [self.weights @ self._per_series(np.where(bins == n, excess, 0.0)) for n in np.unique(bins)]
+        samples = self.weights @ self._per_series(np.ones_like(probabilities))
+        return ratio(np.abs(each).sum(axis=0) if each else 0 * samples, samples)
 
     def _mean(self, values: FloatArray) -> FloatArray:
         return ratio(

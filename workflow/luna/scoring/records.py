@@ -9,6 +9,8 @@ from luna.base.files import Record
 from luna.config.recipe import Recipe
 from luna.config.split import SplitSettings
 
+SIGNIFICANCE = 0.05
+
 Value = int | float | None
 Interval = tuple[float | None, float | None]
 
@@ -31,6 +33,34 @@ class CalibrationBin(Record):
     samples: int
     probability: float
     nodules: float
+
+
+class Reliability(Record):
+    """How far probabilities can be believed: Brier score, expected calibration error, and its bins.
+
+    None without samples.
+    """
+
+    brier: float | None
+    brier_interval: Interval
+    calibration_error: float | None
+    calibration_error_interval: Interval
+    bins: list[CalibrationBin]
+
+
+class Guarantee(Record):
+    """A threshold at which series have at most the miss rate on average, with this confidence.
+
+    miss_rate: allowed share of a series' candidate nodules. series: with such nodules, in the validation
+    subset. missed: what they missed at the threshold. why_none: why there is no threshold.
+    """
+
+    miss_rate: float
+    confidence: float
+    series: int
+    threshold: float | None
+    missed: float | None
+    why_none: str | None
 
 
 class SizeBand(Record):
@@ -88,15 +118,15 @@ class FrocScore(Record):
 class Assessment(Record):
     """Everything computed from a set of predictions.
 
-    metrics: the metrics of metrics.csv, at threshold 0.5. at_threshold: at 0.5 ("half") and at the
-    threshold chosen on validation ("chosen"). why_undefined: reasons, in words, for what is None.
+    metrics: the metrics of metrics.csv, at threshold 0.5. at_threshold: at 0.5 ("half"), at the
+    threshold chosen on validation ("chosen") and, where there is one, at the guaranteed one ("guaranteed").
+    reliability: of the network's probabilities ("raw") and of the calibrated ones ("calibrated").
+    why_undefined: reasons, in words, for what is None.
     """
 
     metrics: dict[str, Value]
     at_threshold: dict[str, AtThreshold]
-    brier: float | None
-    calibration_error: float | None
-    calibration: list[CalibrationBin]
+    reliability: dict[str, Reliability]
     froc: FrocScore
     by_size: list[SizeBand]
     why_undefined: list[str]
@@ -110,11 +140,12 @@ class Evaluation(Assessment):
     on both sides.
     """
 
-    version: Literal[3] = 3
+    version: Literal[4] = 4
     run: str
     fold: int
     epoch: int
     threshold: float
+    guarantee: Guarantee
     split: str
     leaks: bool
     series_uids: list[str]
@@ -130,6 +161,7 @@ class RunSummary(Assessment):
     folds: list[int]
     epochs: list[int]
     thresholds: list[float]
+    guarantees: list[Guarantee]
     leaks: bool
     series_uids: list[str]
     recipe: Recipe
@@ -138,7 +170,11 @@ class RunSummary(Assessment):
 
 
 class Comparison(Record):
-    """CPM of the first run less that of the second, and the share of resamples that the first won."""
+    """CPM of the first run less that of the second, and the share of resamples that the first won.
+
+    p: two-sided, that such a difference comes by chance. p_holm: the same, corrected for the number of
+    comparisons.
+    """
 
     first: str
     second: str
@@ -146,11 +182,18 @@ class Comparison(Record):
     lower: float | None
     upper: float | None
     won: float | None
+    p: float | None
+    p_holm: float | None = None
+
+    @property
+    def is_real(self) -> bool:
+        """Whether the difference is significant at 5 % after the correction."""
+        return self.p_holm is not None and self.p_holm <= SIGNIFICANCE
 
 
 class Summary(Record):
     """All runs and their comparisons: summary.json."""
 
-    version: Literal[3] = 3
+    version: Literal[4] = 4
     runs: dict[str, RunSummary]
     comparisons: list[Comparison]

@@ -25,6 +25,7 @@ class TrainingJob:
     code: str
     model_file: Path
     history_file: Path
+    validation_file: Path
     state_folder: Path
     weights_of_run: Path | None = None
 

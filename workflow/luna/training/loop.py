@@ -18,13 +18,12 @@ from luna.model.inference import channels_last, predict
 from luna.runtime.cores import usable_threads
 from luna.runtime.device import autocast, device_kind, prepared_device
 from luna.runtime.team import join_team, leave_team, team_size
-from luna.scoring.calibration import fit_calibration
-from luna.scoring.metrics import best_threshold
+from luna.scoring.assess import predictions_table
 from luna.training.failures import check_losses, explain_lack_of_memory
 from luna.training.history import metrics_of
 from luna.training.job import TrainingJob
 from luna.training.optim import weighted_loss
-from luna.training.results import is_finished, mark_as_new, write_results
+from luna.training.results import is_finished, keep_results, write_results
 from luna.training.setup import Setup, set_up, training_key
 from luna.training.state import FALLBACK_METRIC
 
@@ -36,7 +35,7 @@ WORST_SHOWN = 6
 def train(
     job: TrainingJob, machine: MachineSettings, logs: Logs, candidates: pd.DataFrame, source: CropSource
 ) -> None:
-    """Train, and write model.pt and history.csv; an interrupted training is resumed.
+    """Train, and write model.pt, history.csv and validation.csv; an interrupted training is resumed.
 
     Where the files are there already, made by the very same training, they are kept.
 
@@ -50,7 +49,7 @@ def train(
     key = training_key(job, device_kind(machine.device), training_set, validation_set)
     if is_finished(job, key):
         log.info("%s was trained by this recipe on these samples before: it is kept", job.model_file)
-        mark_as_new(job)
+        keep_results(job)
         return
     if job.recipe.threads > usable_threads(job.recipe.threads):
         log.warning("%d threads share %d cores", job.recipe.threads, usable_threads(job.recipe.threads))
@@ -65,7 +64,10 @@ def train(
             setup = set_up(job, key, machine, logs, device, team, training_set, validation_set)
             fit(setup)
         if team.is_first:
-            write_results(job, key, setup.state, training_set)
+            # Without any epoch there are none.
+            judged = setup.state.best_probabilities.numpy()
+            validation = predictions_table(candidates, rows.val[: len(judged)], judged)
+            write_results(job, key, setup.state, training_set, validation)
         leave_team()
 
 
@@ -117,9 +119,7 @@ def validate(setup: Setup) -> None:
         log.warning("%s is not defined in epoch %d; %s is used instead", metric, state.epoch, FALLBACK_METRIC)
         metric = FALLBACK_METRIC
     value = row[metric]
-    threshold = best_threshold(labels, predictions.probabilities)
-    calibration = fit_calibration(labels, predictions.probabilities)
-    state.keep_if_best(None if value is None else float(value), metric, threshold, calibration)
+    state.keep_if_best(None if value is None else float(value), metric, predictions.probabilities)
 
 
 def worst_crops(dataset: LunaDataset, probabilities: FloatArray) -> dict[str, list[HuArray]]:

@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -12,6 +13,7 @@ from luna.batches.dataset import LunaDataset
 from luna.batches.epoch import Epoch
 from luna.batches.loaders import Loader, make_loader
 from luna.config.machine import Logs, MachineSettings
+from luna.config.recipe import Recipe
 from luna.model.arithmetic import check_arithmetic
 from luna.model.build import build_model
 from luna.model.file import HEAD, load_weights
@@ -90,13 +92,18 @@ def set_up(
     )  # fmt: skip
 
 
+def trained_by(recipe: Recipe) -> dict[str, Any]:
+    """The keys of a recipe that a training depends on: all but how its probabilities are calibrated."""
+    return recipe.model_dump(mode="json", exclude={"calibration"})
+
+
 def training_key(
     job: TrainingJob, device_kind: str, training_set: LunaDataset, validation_set: LunaDataset
 ) -> TrainingKey:
     """What this training depends on."""
     recipe = job.recipe
     return TrainingKey(
-        recipe=digest([recipe.model_dump(mode="json"), job.split.model_dump(mode="json")]),
+        recipe=digest([trained_by(recipe), job.split.model_dump(mode="json")]),
         seed=digest(job.seed),
         code=job.code,
         data=digest([training_set.digest, validation_set.digest]),

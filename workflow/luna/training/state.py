@@ -11,7 +11,6 @@ from torch.optim.swa_utils import AveragedModel
 from luna.base.arrays import FloatArray
 from luna.batches.epoch import Position
 from luna.model.file import Weights, copied
-from luna.scoring.calibration import UNCHANGED, Calibration
 from luna.scoring.metrics import is_better
 
 Row = dict[str, str | int | float | None]
@@ -24,13 +23,11 @@ FALLBACK_METRIC = "loss/all"
 
 @dataclass(frozen=True)
 class Best:
-    """The best epoch so far, the metric that chose it and its value, its threshold and calibration."""
+    """The best epoch so far, the metric that chose it and its value."""
 
     epoch: int = 0
     metric: str = FALLBACK_METRIC
     value: float | None = None
-    threshold: float = 0.5
-    calibration: Calibration = UNCHANGED
 
 
 def moving_average(decay: float) -> Callable[[Sequence[Tensor], Sequence[Tensor], Tensor | int], None]:
@@ -76,6 +73,7 @@ class TrainingState:
         self.history: list[Row] = []
         self.best = Best()
         self.best_weights: Weights = copied(model.state_dict())
+        self.best_probabilities = torch.empty(0, dtype=torch.float64)
 
     @property
     def judged(self) -> nn.Module:
@@ -107,17 +105,17 @@ class TrainingState:
         self.samples_seen += len(losses)
         return probabilities, losses
 
-    def keep_if_best(
-        self, value: float | None, metric: str, threshold: float, calibration: Calibration
-    ) -> None:
+    def keep_if_best(self, value: float | None, metric: str, probabilities: FloatArray) -> None:
         """Keep the weights of the epoch just finished if it is the best so far.
 
-        An epoch with the recipe's metric beats all that have only FALLBACK_METRIC.
+        An epoch with the recipe's metric beats all that have only FALLBACK_METRIC. probabilities: of a
+        nodule for each validation sample, (n,).
         """
         same = metric == self.best.metric or self.best.value is None
         if is_better(value, self.best.value, metric) if same else metric != FALLBACK_METRIC:
-            self.best = Best(self.epoch, metric, value, threshold, calibration)
+            self.best = Best(self.epoch, metric, value)
             self.best_weights = copied(self.judged.state_dict())
+            self.best_probabilities = torch.from_numpy(probabilities.copy())
 
     def is_stalled(self, patience: int) -> bool:
         """Whether early stopping ends the training: no better epoch for `patience` epochs; 0 never does."""
@@ -139,8 +137,9 @@ class TrainingState:
             "samples_seen": self.samples_seen,
             "outcome": self.outcome,
             "history": self.history,
-            "best": asdict(self.best) | {"calibration": tuple(self.best.calibration)},
+            "best": asdict(self.best),
             "best_weights": self.best_weights,
+            "best_probabilities": self.best_probabilities,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -152,6 +151,5 @@ class TrainingState:
         self.schedule.load_state_dict(state["schedule"])
         self.epoch, self.step, self.samples_seen = state["epoch"], state["step"], state["samples_seen"]
         self.outcome = state["outcome"].to(self.outcome.device)
-        self.history, self.best_weights = state["history"], state["best_weights"]
-        best = state["best"]
-        self.best = Best(**(best | {"calibration": Calibration(*best["calibration"])}))
+        self.history, self.best = state["history"], Best(**state["best"])
+        self.best_weights, self.best_probabilities = state["best_weights"], state["best_probabilities"]
