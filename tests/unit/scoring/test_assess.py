@@ -193,3 +193,23 @@ def test_holm() -> None:
     assert [found[0], found[1], found[3], found[4]] == pytest.approx([0.04, 0.04, 0.3, 0.04])
     assert found[2] is None
     assert [each.is_real for each in corrected(comparisons)] == [True, True, False, False, True]
+
+
+def test_by_threshold() -> None:
+    """Candidates, nodules and scans at thresholds from 'all' to 'none'."""
+    table = pd.DataFrame(
+        {"seriesuid": ["a", "a", "b", "b"], "coordX": [0.0, 50, 0, 50], "coordY": 0.0, "coordZ": 0.0,
+         "probability": [0.9, 0.6, 0.3, 0.4], "class": [1, 0, 1, 0], "diameter_mm": [5.0, 0, 5, 0],
+         "id": range(4)}
+    )  # fmt: skip
+    truth = Truth(["a", "b"], annotations(("a", 0, 5), ("b", 0, 5), ("b", 99, 5)))
+    found = assessed(table, truth, [0.5] * 4).by_threshold
+    assert [each.threshold for each in found] == sorted({each.threshold for each in found})
+    first, last = found[0], found[-1]
+    assert (first.true_positives, first.false_positives, first.false_positives_per_scan) == (2, 2, 1)
+    assert first.sensitivity == pytest.approx(2 / 3)
+    assert (last.true_positives, last.false_positives, last.precision, last.sensitivity) == (0, 0, None, 0)
+    half = next(each for each in found if each.threshold == 0.5)
+    assert (half.true_positives, half.false_positives, half.precision, half.recall) == (1, 1, 0.5, 0.5)
+    assert half.sensitivity == pytest.approx(1 / 3)
+    assert half.false_positives_per_scan == 0.5

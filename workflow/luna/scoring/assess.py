@@ -16,6 +16,7 @@ from luna.scoring.metrics import compute_metrics, precision_recall_f1
 from luna.scoring.records import (
     Assessment,
     AtThreshold,
+    ByThreshold,
     CalibrationBin,
     Comparison,
     Interval,
@@ -28,6 +29,11 @@ PREDICTION_COLUMNS = ["seriesuid", *XYZ, "probability", "class", "diameter_mm", 
 TESTED_COLUMNS = [*PREDICTION_COLUMNS, "calibrated"]
 """Those of predictions.csv: `calibrated` is the calibrated probability."""
 SIZE_BANDS_MM = ((0, 6), (6, 10), (10, 20), (20, np.inf))
+_NEAR_THE_END = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005)
+THRESHOLDS = (
+    0.0, *_NEAR_THE_END, *(n / 100 for n in range(1, 100)), *(1 - each for each in _NEAR_THE_END[::-1]), 1.0,
+)  # fmt: skip
+"""Thresholds that a reader can choose among: every hundredth, and finer where rare nodules need it."""
 SIZE_RATE = 1.0
 """False positives per scan at which the nodules found are counted by size."""
 _CALIBRATION_BINS = 10
@@ -87,6 +93,7 @@ def assess(
     return Assessment(
         metrics=compute_metrics(labels, probabilities, cross_entropy(labels, probabilities)),
         at_threshold={name: at_threshold(labels, probabilities, each) for name, each in decided.items()},
+        by_threshold=[by_threshold(labels, probabilities, matches, each) for each in THRESHOLDS],
         reliability={
             "raw": reliability(labels, probabilities, resampling),
             "calibrated": reliability(labels, predictions["calibrated"].to_numpy(dtype=float), resampling),
@@ -114,6 +121,19 @@ def at_threshold(labels: IntArray, probabilities: FloatArray, threshold: float |
         true_negatives=true_negatives, false_positives=false_positives,
         false_negatives=false_negatives, true_positives=true_positives,
     )  # fmt: skip
+
+
+def by_threshold(
+    labels: IntArray, probabilities: FloatArray, matches: Matches, threshold: float
+) -> ByThreshold:
+    """What is known of 'probability above threshold' for candidates, nodules and scans."""
+    found = int((matches.nodule_scores > threshold).sum())
+    return ByThreshold(
+        **dict(at_threshold(labels, probabilities, threshold)),
+        threshold=threshold,
+        sensitivity=found / matches.nodules if matches.nodules else None,
+        false_positives_per_scan=float((matches.false_scores > threshold).sum()) / matches.scans,
+    )
 
 
 def reliability(labels: IntArray, probabilities: FloatArray, resampling: Resampling) -> Reliability:

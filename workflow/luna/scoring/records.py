@@ -27,6 +27,17 @@ class AtThreshold(Record):
     true_positives: int
 
 
+class ByThreshold(AtThreshold):
+    """The same at one of many thresholds, with the challenge's sensitivity and false positives per scan.
+
+    sensitivity: of all nodules, those without a candidate included; None where there is none.
+    """
+
+    threshold: float
+    sensitivity: float | None
+    false_positives_per_scan: float
+
+
 class CalibrationBin(Record):
     """The samples in one bin of probability: how many, their mean probability, the share of nodules."""
 
@@ -126,6 +137,7 @@ class Assessment(Record):
 
     metrics: dict[str, Value]
     at_threshold: dict[str, AtThreshold]
+    by_threshold: list[ByThreshold]
     reliability: dict[str, Reliability]
     froc: FrocScore
     by_size: list[SizeBand]
