@@ -9,7 +9,9 @@ JOBS = [
     "verify_voxels",
     "candidates",
     *expand(
-        ["train_{run}_fold{fold}", "evaluate_{run}_fold{fold}"], run=RUNS, fold=FOLDS
+        [f"{stage}_{{run}}_fold{{fold}}" for stage in ("train", "evaluate", "explain")],
+        run=RUNS,
+        fold=FOLDS,
     ),
     "metrics",
 ]
@@ -17,7 +19,11 @@ JOBS = [
 
 rule report:
     input:
-        runs=expand([layout.PREDICTIONS, layout.EVALUATION], run=RUNS, fold=FOLDS),
+        runs=expand(
+            [layout.PREDICTIONS, layout.EVALUATION, layout.SALIENCY],
+            run=RUNS,
+            fold=FOLDS,
+        ),
         metrics=layout.METRICS,
         summary=layout.SUMMARY_RECORD,
         verification=layout.VERIFICATION,

@@ -8,6 +8,11 @@ import jinja2
 TEMPLATES = Path(__file__).parent / "templates"
 
 
+def text_of(*names: str) -> str:
+    """Scripts or styles of the templates, one after the other."""
+    return "\n".join((TEMPLATES / name).read_text(encoding="utf-8") for name in names)
+
+
 def render(template: str, values: dict[str, Any], filters: dict[str, Any] | None = None) -> str:
     """A template filled with values; a name that is missing is an error."""
     environment = jinja2.Environment(

@@ -105,19 +105,19 @@ def _turning_point(metrics: pd.DataFrame, run: str) -> str | None:
 def _comparison_sentences(comparisons: list[Comparison]) -> list[str]:
     sentences = []
     for each in comparisons:
-        if each.lower is None or each.upper is None or each.difference is None:
+        if each.lower is None or each.upper is None or each.difference is None or each.p_holm is None:
             continue
         better, worse = each.first, each.second
         difference, lower, upper = each.difference, each.lower, each.upper
         if difference < 0:
             better, worse = worse, better
             difference, lower, upper = -difference, -upper, -lower
-        interval = f"{difference:.3f} (95 % interval {lower:.3f} to {upper:.3f})"
-        if lower > 0:
-            sentences.append(f"{better} is better than {worse}: its CPM is higher by {interval}.")
+        interval = f"{difference:.3f} (95 % interval {lower:.3f} to {upper:.3f}"
+        p = f"p = {each.p_holm:.3f}" + (" after correction" if len(comparisons) > 1 else "")
+        if each.is_real:
+            sentences.append(f"{better} is better than {worse}: its CPM is higher by {interval}; {p}).")
         else:
             sentences.append(
-                f"{better} and {worse} cannot be distinguished: their CPM differs by {interval},"
-                " which includes 0."
+                f"{better} and {worse} cannot be distinguished: their CPM differs by {interval}; {p})."
             )
     return sentences

@@ -14,12 +14,19 @@ from luna.config.report import ReportSettings
 from luna.crops.sources import CropSource
 from luna.imaging.planes import LUNG_WINDOW_HU, three_planes
 from luna.pages.png import png
-from luna.pages.render import render
-from luna.report import plots
+from luna.pages.render import render, text_of
+from luna.pages.security import content_security_policy
+from luna.report.charts import embedded_json, vega_bundle
+from luna.report.explore import exploration
+from luna.report.figures import figures
 from luna.report.findings import findings, recipe_differences
 from luna.report.results import Results
 from luna.scoring.assess import PREDICTION_COLUMNS
+from luna.scoring.records import SIGNIFICANCE, RunSummary
+from luna.scoring.saliency import Saliency
 
+_ALIKE = 0.5
+"""Rank correlation with maps of random weights above which a map says little of the model."""
 _PACKAGES = ("torch", "SimpleITK", "numpy", "pandas", "scikit-learn", "numcodecs")
 
 
@@ -27,6 +34,9 @@ def write_report(results: Results, crops: CropSource, settings: ReportSettings, 
     """Write the page to `out`."""
     recipes = {run: summary.recipe for run, summary in results.summary.runs.items()}
     first = next(iter(results.summary.runs.values()))
+    explored = exploration(results, crops, settings.negatives)
+    style = text_of("style.css", "viewer.css", "report.css")
+    scripts = [vega_bundle(), "(() => {" + text_of("viewer.js", "report.js") + "})();"]
     values = {
         "results": results,
         "runs": results.runs,
@@ -38,12 +48,23 @@ def write_report(results: Results, crops: CropSource, settings: ReportSettings, 
         "differences": recipe_differences(recipes),
         "recipes_text": json.dumps({run: recipe.model_dump(mode="json") for run, recipe in recipes.items()}),
         "pictures": _pictures(results, crops, settings.crops),
-        "plots": _plots(results),
+        "charts": figures(results),
+        "exploration": explored,
+        "exploration_json": embedded_json(explored),
+        "negatives": settings.negatives,
+        "saliency_words": saliency_words(results.saliency),
         "comparisons": results.summary.comparisons,
+        "significance": SIGNIFICANCE,
         "versions": {"Python": python_version()} | {name: version(name) for name in _PACKAGES},
         "window": LUNG_WINDOW_HU,
+        "style": style,
+        "scripts": scripts,
+        "policy": content_security_policy(scripts, [style]),
     }
-    filters = {"figure": figure_text, "interval": interval_text}
+    filters = {
+        "figure": figure_text, "interval": interval_text, "threshold_words": threshold_words,
+        "guarantee_words": guarantee_words,
+    }  # fmt: skip
     write_text(out, render("report.html.j2", values, filters))
 
 
@@ -58,25 +79,43 @@ def interval_text(bounds: tuple[float | None, float | None]) -> str:
     return "" if lower is None or upper is None else f"{lower:.3f} to {upper:.3f}"
 
 
-def _plots(results: Results) -> dict[str, str]:
-    runs = results.summary.runs
-    samples = {
-        run: (predictions["class"].to_numpy(), predictions["probability"].to_numpy())
-        for run, predictions in results.predictions.items()
-    }
-    history = results.metrics[results.metrics["split"].isin(["trn", "val"])]
-    best = {run: summary.epochs[0] for run, summary in runs.items() if len(summary.epochs) == 1}
-    roc, pr = plots.roc_and_pr(samples)
-    return {
-        "loss": plots.learning_curves(history, "loss/all", best),
-        "recall": plots.learning_curves(history, "recall", best),
-        "auc": plots.learning_curves(history, "auc", best),
-        "froc": plots.froc_curves({run: each.froc for run, each in runs.items()}),
-        "roc": roc,
-        "pr": pr,
-        "calibration": plots.calibration_curves({run: each.reliability["calibrated"].bins for run, each in runs.items()}),
-        "size": plots.size_bars({run: each.by_size for run, each in runs.items()}),
-    }
+def threshold_words(summary: RunSummary, name: str) -> str:
+    """The name of a decision with the thresholds of the folds."""
+    if name == "half":
+        return "0.5"
+    values = summary.thresholds if name == "chosen" else [each.threshold for each in summary.guarantees]
+    return f"{name}: {', '.join(f'{each:.3f}' for each in values if each is not None)}"
+
+
+def guarantee_words(summary: RunSummary) -> str:
+    """The threshold with a guarantee of each fold, or why there is none."""
+    first = summary.guarantees[0]
+    promise = (
+        f"series miss on average at most {100 * first.miss_rate:g} % of their candidate nodules, with a"
+        f" confidence of {100 * first.confidence:g} %"
+    )
+    reasons = dict.fromkeys(each.why_none for each in summary.guarantees if each.why_none)
+    if reasons:
+        return f"no threshold can promise that {promise}: {'; '.join(reasons)}."
+    values = ", ".join(f"{each.threshold:.3f}" for each in summary.guarantees)
+    return (
+        f"above {values}, {promise}. On the validation subset they missed"
+        f" {', '.join(f'{100 * (each.missed or 0):.1f} %' for each in summary.guarantees)}."
+    )
+
+
+def saliency_words(saliency: dict[str, Saliency]) -> str:
+    """How much the maps depend on the weights."""
+    known = {run: each.agreement for run, each in saliency.items() if np.isfinite(each.agreement)}
+    if not known:
+        return ""
+    each = ", ".join(f"{run} {value:.2f}" for run, value in known.items())
+    alike = [run for run, value in known.items() if value > _ALIKE]
+    warning = f" So do not read much into the maps of {', '.join(alike)}." if alike else ""
+    return (
+        "The maps depend on what was learned as far as they differ from those of random weights;"
+        f" their rank correlation (0: nothing in common, 1: the same) is {each}.{warning}"
+    )
 
 
 def _pictures(results: Results, crops: CropSource, worst: int) -> dict[str, dict[str, list[Any]]]:

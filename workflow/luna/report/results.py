@@ -12,6 +12,7 @@ from luna.data.tables import LISTED_COLUMNS, SERIES_COLUMNS, read_stage_table
 from luna.scoring.assess import TESTED_COLUMNS
 from luna.scoring.metrics import NAMES
 from luna.scoring.records import Evaluation, RunSummary, Summary
+from luna.scoring.saliency import Saliency
 
 
 class StageCost(NamedTuple):
@@ -34,6 +35,7 @@ class Results:
     candidates: pd.DataFrame
     series: pd.DataFrame
     predictions: dict[str, pd.DataFrame]
+    saliency: dict[str, Saliency]
     stages: list[StageCost]
 
     @property
@@ -70,17 +72,28 @@ def read_results(files: ResultFiles) -> Results:
         candidates=read_stage_table(files.candidates, LISTED_COLUMNS),
         series=read_stage_table(files.series, SERIES_COLUMNS),
         predictions=read_predictions(files.folders),
+        saliency=read_saliency(files.folders),
         stages=_stage_costs(files.benchmarks),
     )
 
 
 def read_predictions(folders: list[Path]) -> dict[str, pd.DataFrame]:
-    """The predictions of each run, those of its folds joined."""
+    """The predictions of each run, those of its folds joined, with a column `fold`."""
     of_run: dict[str, list[pd.DataFrame]] = {}
     for folder in folders:
-        run = read_record(folder / "evaluation.json", Evaluation).run
-        of_run.setdefault(run, []).append(read_stage_table(folder / "predictions.csv", TESTED_COLUMNS))
+        evaluation = read_record(folder / "evaluation.json", Evaluation)
+        table = read_stage_table(folder / "predictions.csv", TESTED_COLUMNS)
+        of_run.setdefault(evaluation.run, []).append(table.assign(fold=evaluation.fold))
     return {run: pd.concat(tables).drop_duplicates("id") for run, tables in of_run.items()}
+
+
+def read_saliency(folders: list[Path]) -> dict[str, Saliency]:
+    """The saliency maps of each run, those of its folds joined."""
+    of_run: dict[str, list[Saliency]] = {}
+    for folder in folders:
+        evaluation = read_record(folder / "evaluation.json", Evaluation)
+        of_run.setdefault(evaluation.run, []).append(Saliency.load(folder / "saliency.npz"))
+    return {run: Saliency.joined(each) for run, each in of_run.items()}
 
 
 def _stage_costs(files: list[Path]) -> list[StageCost]:

@@ -13,8 +13,9 @@ from luna.imaging.ct import Ct
 from luna.imaging.geometry import irc_to_xyz, xyz_to_continuous_irc
 from luna.imaging.lungs import block_means
 from luna.imaging.planes import LUNG_WINDOW_HU, in_window
-from luna.pages.png import data_uri, png
-from luna.pages.render import render
+from luna.pages.png import data_uri, png, tiled
+from luna.pages.render import render, text_of
+from luna.pages.security import content_security_policy
 from luna.scans.findings import Finding
 
 CUBE = 64
@@ -39,7 +40,9 @@ def findings_page(ct: Ct, findings: Sequence[Finding], facts: dict[str, Any]) ->
         }
         for each in findings
     ]
+    script, style = text_of("viewer.js", "scan.js"), text_of("style.css", "viewer.css", "scan.css")
     values = facts | {
+        "script": script, "style": style, "policy": content_security_policy([script], [style]),
         "shown": shown, "front": overview.front, "side": overview.side, "window": LUNG_WINDOW_HU,
         "cube": CUBE, "tiles": _TILES, "series_uid": ct.series_uid, "shape": ct.hu.shape,
         "spacing": ct.grid.spacing.tolist(),
@@ -67,8 +70,7 @@ def _sampled(volume: npt.NDArray[Any], ct: Ct, lines: Sequence[FloatArray], bloc
 
 def _picture(cube: npt.NDArray[np.uint8]) -> str:
     """The cube's slices as tiles of one JPEG, as a data URI."""
-    rows = cube.reshape(-1, _TILES, CUBE, CUBE).transpose(0, 2, 1, 3)
-    return data_uri(Image.fromarray(rows.reshape(-1, _TILES * CUBE)), "jpeg", quality=_JPEG_QUALITY)
+    return data_uri(Image.fromarray(tiled(cube, _TILES)), "jpeg", quality=_JPEG_QUALITY)
 
 
 class _Overview:

@@ -1,0 +1,117 @@
+"""The candidates that a reader of the report looks through: their scores in every run, and their voxels."""
+
+import base64
+import io
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from luna.base.arrays import FloatArray, HuArray
+from luna.crops.sources import CropSource
+from luna.data.series import grid_of
+from luna.data.tables import IRC, XYZ
+from luna.pages.png import tiled
+from luna.report.results import Results
+from luna.scoring.examples import shown_candidates
+
+LOWEST_HU, HIGHEST_HU = -1000, 500
+"""Black and white of the pictures; windows of the page lie within."""
+TILES = 8
+_QUALITY = 50
+"""Of WebP: at 50 a crop takes 4.5 kB, and a voxel differs by 23 HU (root mean square; docs/report.md)."""
+_SALIENCY_QUALITY = 40
+
+
+def exploration(results: Results, crops: CropSource, negatives: int) -> dict[str, Any]:
+    """What the page's script needs, as plain values: runs, candidates with pictures, and scores.
+
+    negatives: of each run those with the highest probabilities are shown, and all nodules.
+    """
+    runs = list(results.runs)
+    tables = {run: results.predictions[run] for run in runs}
+    shown = {run: shown_candidates(table, negatives)["id"] for run, table in tables.items()}
+    ids = sorted({int(number) for each in shown.values() for number in each})
+    place = {number: index for index, number in enumerate(ids)}
+    grids = {row.seriesuid: grid_of(row) for row in results.series.itertuples()}
+    candidates, scores = [], []
+    for number in ids:
+        row = results.candidates.iloc[number]
+        grid = grids[row["seriesuid"]]
+        turned = turns(grid.direction)
+        candidates.append(
+            {
+                "id": number, "series": row["seriesuid"], "nodule": int(row["class"]),
+                "diameter": _rounded(row["diameter_mm"], 1),
+                "xyz": [_rounded(row[name], 1) for name in XYZ], "irc": [int(row[name]) for name in IRC],
+                "mm": [_rounded(step, 3) for step in grid.spacing[::-1]],
+                "slices": slices_picture(_crop(crops, number)[turned]),
+                "saliency": {
+                    run: saliency_picture(results.saliency[run].of(number)[turned])
+                    for run in runs
+                    if run in results.saliency and results.saliency[run].has(number)
+                },
+            }
+        )  # fmt: skip
+    for index, run in enumerate(runs):
+        own = tables[run][tables[run]["id"].isin(place)]
+        for row in own.itertuples():
+            scores.append(
+                [index, place[row.id], row.fold, _rounded(row.probability, 5), _rounded(row.calibrated, 5)]
+            )
+    return {
+        "runs": [_run(run, results) for run in runs],
+        "shape": list(crops.settings.crop), "tiles": TILES, "hu": [LOWEST_HU, HIGHEST_HU],
+        "candidates": candidates, "scores": scores,
+    }  # fmt: skip
+
+
+def turns(direction: FloatArray) -> tuple[slice, slice, slice]:
+    """How a crop (index, row, column) is turned so that its axes run from the head, backwards, and left.
+
+    direction: of the CT, (3, 3). LUNA16's axes are x to the left, y backwards, z to the head.
+    """
+    x, y, z = (1 if direction[axis, axis] >= 0 else -1 for axis in range(3))
+    return slice(None, None, -z), slice(None, None, y), slice(None, None, x)
+
+
+def slices_picture(hu: HuArray) -> str:
+    """A crop's slices as tiles of one picture, base64 of WebP."""
+    share = (hu.astype(np.float32) - LOWEST_HU) / (HIGHEST_HU - LOWEST_HU)
+    return _webp(tiled((255 * np.clip(share, 0, 1)).astype(np.uint8), TILES), _QUALITY)
+
+
+def saliency_picture(saliency: npt.NDArray[np.uint8]) -> str:
+    """A map of half the crop's size along each axis, likewise."""
+    return _webp(tiled(saliency, TILES), _SALIENCY_QUALITY)
+
+
+def _webp(grey: npt.NDArray[np.uint8], quality: int) -> str:
+    buffer = io.BytesIO()
+    Image.fromarray(grey).save(buffer, "webp", quality=quality)
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def _crop(crops: CropSource, row: int) -> HuArray:
+    block = np.empty(crops.settings.block, dtype=np.int16)
+    crops.read(row, block)
+    return block[crops.settings.middle]
+
+
+def _run(run: str, results: Results) -> dict[str, Any]:
+    """A run's thresholds and what is known at each that a reader can choose."""
+    summary = results.runs[run]
+    guaranteed = [each.threshold for each in summary.guarantees]
+    names = ("threshold", "true_positives", "false_positives", "false_negatives", "true_negatives",
+             "precision", "recall", "f1", "sensitivity", "false_positives_per_scan")  # fmt: skip
+    return {
+        "name": run,
+        "chosen": [_rounded(each, 4) for each in summary.thresholds],
+        "guaranteed": [_rounded(each, 4) for each in guaranteed if each is not None],
+        "at": {name: [_rounded(getattr(each, name), 4) for each in summary.by_threshold] for name in names},
+    }
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(float(value), digits)

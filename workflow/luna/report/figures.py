@@ -1,0 +1,284 @@
+"""The figures of the report."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import precision_recall_curve, roc_curve
+
+from luna.report.charts import (
+    Chart,
+    Rows,
+    Spec,
+    chart,
+    chosen,
+    diagonal,
+    lines,
+    run_colour,
+    tooltip,
+    x_axis,
+)
+from luna.report.results import Results
+from luna.scoring.froc import RATES
+from luna.scoring.records import RunSummary
+
+_AS_FRACTION = "datum.value < 1 ? '1/' + format(1 / datum.value, 'd') : format(datum.value, 'd')"
+_SHARE: Spec = {"domain": [0, 1]}
+_MOST_POINTS = 200
+"""Of a curve."""
+_OF_ONE_PANEL = ("layer", "width", "height", "autosize")
+
+
+def figures(results: Results) -> dict[str, Chart]:
+    """All figures by name."""
+    runs = results.runs
+    history = results.metrics[results.metrics["split"].isin(["trn", "val"])]
+    best = {run: summary.epochs[0] for run, summary in runs.items() if len(summary.epochs) == 1}
+    every = [
+        froc(runs),
+        sizes(runs),
+        roc(results),
+        precision_recall(results),
+        reliability(runs),
+        *(learning(history, list(runs), metric, best) for metric in ("loss/all", "recall", "auc")),
+    ]
+    return {each.name: each for each in every}
+
+
+def froc(runs: Mapping[str, RunSummary]) -> Chart:
+    """Sensitivity by false positives per scan, with the 95 % band and the seven operating points."""
+    columns = {
+        "run": "run",
+        "rate": "false positives per scan",
+        "sensitivity": "sensitivity",
+        "lower": "lower bound",
+        "upper": "upper bound",
+    }
+    rows = [
+        {
+            "run": run,
+            "rate": _short(rate),
+            "sensitivity": _short(value),
+            "lower": _short(low),
+            "upper": _short(high),
+        }
+        for run, summary in runs.items()
+        for rate, value, low, high in zip(
+            summary.froc.band.false_positives_per_scan,
+            summary.froc.band.sensitivity,
+            summary.froc.band.lower,
+            summary.froc.band.upper,
+            strict=True,
+        )
+        if value is not None
+    ]
+    scale = {"type": "log", "base": 2, "domain": [RATES[0], RATES[-1]], "nice": False}
+    axis = {
+        "values": list(RATES),
+        "labelExpr": _AS_FRACTION,
+    }
+    x = x_axis("rate", "false positives per scan", scale=scale, axis=axis)
+    bands = [
+        {
+            "data": {"name": "values"},
+            "transform": [{"filter": {"field": "run", "equal": run}}],
+            "mark": {"type": "area", "color": colour, "opacity": 0.15, "aria": False},
+            "encoding": {"x": x, "y": {"field": "lower", "type": "quantitative"}, "y2": {"field": "upper"}},
+        }
+        for run, colour in zip(runs, run_colour(list(runs))["scale"]["range"], strict=True)
+    ]
+    y = x_axis("sensitivity", "sensitivity", scale=_SHARE)
+    layers = [*bands, *lines(list(runs), x, y, columns), chosen(list(runs), "rate", "sensitivity")]
+    return chart("froc", "FROC: sensitivity by false positives per scan", columns, rows, layers)
+
+
+def roc(results: Results) -> Chart:
+    """The ROC curve."""
+    columns = {"run": "run", "fpr": "false positive rate", "recall": "recall", "threshold": "threshold"}
+    rows: Rows = []
+    for run, (labels, probabilities) in _samples(results).items():
+        if 0 < labels.sum() < len(labels):
+            false, true, thresholds = roc_curve(labels, probabilities)
+            rows += _points(run, {"fpr": false, "recall": true, "threshold": np.minimum(thresholds, 1)})
+    x, y = x_axis("fpr", "false positive rate", scale=_SHARE), x_axis("recall", "recall", scale=_SHARE)
+    runs = list(results.runs)
+    layers = [diagonal(), *lines(runs, x, y, columns), chosen(runs, "fpr", "recall")]
+    return chart("roc", "ROC: recall by false positive rate", columns, rows, layers)
+
+
+def precision_recall(results: Results) -> Chart:
+    """Precision by recall."""
+    columns = {"run": "run", "recall": "recall", "precision": "precision", "threshold": "threshold"}
+    rows: Rows = []
+    for run, (labels, probabilities) in _samples(results).items():
+        if labels.any():
+            precision, recall, thresholds = precision_recall_curve(labels, probabilities)
+            values = {"recall": recall, "precision": precision, "threshold": np.append(thresholds, 1)}
+            rows += _points(run, {name: each[::-1] for name, each in values.items()})
+    x, y = x_axis("recall", "recall", scale=_SHARE), x_axis("precision", "precision", scale=_SHARE)
+    runs = list(results.runs)
+    layers = [*lines(runs, x, y, columns, interpolate="step-after"), chosen(runs, "recall", "precision")]
+    return chart("pr", "Precision by recall", columns, rows, layers)
+
+
+def reliability(runs: Mapping[str, RunSummary]) -> Chart:
+    """Share of nodules by probability, before and after calibration; one panel a kind."""
+    columns = {
+        "kind": "probabilities",
+        "run": "run",
+        "probability": "mean probability",
+        "nodules": "share of nodules",
+        "samples": "candidates",
+    }
+    rows = [
+        {
+            "kind": kind,
+            "run": run,
+            "probability": _short(each.probability),
+            "nodules": _short(each.nodules),
+            "samples": each.samples,
+        }
+        for kind in ("raw", "calibrated")
+        for run, summary in runs.items()
+        for each in summary.reliability[kind].bins
+    ]
+    x = x_axis("probability", "predicted probability", scale=_SHARE)
+    y = x_axis("nodules", "share of nodules", scale=_SHARE)
+    encoding = {"x": x, "y": y, "color": run_colour(list(runs))}
+    panels = [
+        {
+            "title": {"text": kind, "fontWeight": "normal", "color": "currentColor"},
+            "width": 200,
+            "height": 200,
+            "layer": [
+                diagonal(),
+                {
+                    "data": {"name": "values"},
+                    "transform": [{"filter": {"field": "kind", "equal": kind}}],
+                    "mark": {"type": "line", "point": {"size": 45}, "strokeWidth": 2},
+                    "encoding": encoding | {"tooltip": tooltip(columns)},
+                },
+            ],
+        }
+        for kind in ("raw", "calibrated")
+    ]
+    drawn = chart("reliability", "Reliability before and after calibration", columns, rows, [])
+    spec = {key: value for key, value in drawn.spec.items() if key not in _OF_ONE_PANEL}
+    return Chart(drawn.name, drawn.title, spec | {"hconcat": panels}, columns, rows)
+
+
+def learning(history: pd.DataFrame, runs: Sequence[str], metric: str, best: Mapping[str, int]) -> Chart:
+    """A metric by epoch, training dashed and validation solid (mean of folds); a ring at the epoch kept."""
+    columns = {"run": "run", "split": "split", "epoch": "epoch", "value": metric}
+    means = history.groupby(["run", "split", "epoch"], sort=False)[metric].mean().dropna().reset_index()
+    rows = [
+        {
+            "run": row["run"],
+            "split": "training" if row["split"] == "trn" else "validation",
+            "epoch": int(row["epoch"]),
+            "value": _short(row[metric]),
+            "kept": bool(row["split"] == "val" and best.get(row["run"]) == row["epoch"]),
+        }
+        for row in means.to_dict("records")
+    ]
+    x = x_axis("epoch", "epoch", axis={"tickMinStep": 1, "format": "d"}, scale={"nice": False, "zero": False})
+    y = x_axis("value", metric, scale={"zero": False})
+    dash = {
+        "field": "split",
+        "type": "nominal",
+        "scale": {"domain": ["validation", "training"], "range": [[1, 0], [4, 4]]},
+    }
+    encoding = {"x": x, "y": y, "color": run_colour(runs), "tooltip": tooltip(columns)}
+    layers: list[Spec] = [
+        {
+            "data": {"name": "values"},
+            "mark": {"type": "line", "point": {"size": 30}, "strokeWidth": 2},
+            "encoding": encoding | {"strokeDash": dash},
+        },
+        {
+            "data": {"name": "values"},
+            "transform": [{"filter": "datum.kept"}],
+            "mark": {"type": "point", "size": 220, "strokeWidth": 1.5},
+            "encoding": encoding,
+        },
+    ]
+    name = f"learning-{metric.split('/')[0]}"
+    return chart(name, f"{metric} by epoch", columns, rows, layers, size=(400, 280))
+
+
+def sizes(runs: Mapping[str, RunSummary]) -> Chart:
+    """Share of the nodules found in each band of diameter, with 95 % intervals."""
+    columns = {
+        "run": "run",
+        "band": "diameter",
+        "nodules": "nodules",
+        "share": "share found",
+        "lower": "lower bound",
+        "upper": "upper bound",
+    }
+    rows = [
+        {
+            "run": run,
+            "band": f"{band.band}|{band.nodules} nodules",
+            "nodules": band.nodules,
+            "share": _short(band.sensitivity),
+            "lower": _short(band.lower),
+            "upper": _short(band.upper),
+        }
+        for run, summary in runs.items()
+        for band in summary.by_size
+        if band.sensitivity is not None
+    ]
+    bands = list(dict.fromkeys(row["band"] for row in rows))
+    x = {
+        "field": "band",
+        "type": "ordinal",
+        "title": None,
+        "sort": bands,
+        "axis": {"labelAngle": 0, "labelExpr": "split(datum.label, '|')"},
+    }
+    offset = {"field": "run", "type": "nominal", "scale": {"domain": list(runs)}}
+    shared = {"x": x, "xOffset": offset, "color": run_colour(list(runs)), "tooltip": tooltip(columns)}
+    layers: list[Spec] = [
+        {
+            "data": {"name": "values"},
+            "mark": {"type": "bar"},
+            "encoding": shared | {"y": x_axis("share", "share of nodules found", scale=_SHARE)},
+        },
+        {
+            "data": {"name": "values"},
+            "mark": {"type": "rule", "color": "currentColor", "aria": False},
+            "encoding": {
+                "x": x,
+                "xOffset": offset,
+                "y": {"field": "lower", "type": "quantitative"},
+                "y2": {"field": "upper"},
+            },
+        },
+    ]
+    return chart("sizes", "Nodules found by diameter", columns, rows, layers)
+
+
+def _samples(results: Results) -> dict[str, tuple[Any, Any]]:
+    """Labels and probabilities of each run, in the order of the runs."""
+    return {
+        run: (
+            results.predictions[run]["class"].to_numpy(),
+            results.predictions[run]["probability"].to_numpy(),
+        )
+        for run in results.runs
+        if run in results.predictions
+    }
+
+
+def _points(run: str, values: dict[str, Any]) -> Rows:
+    """Rows of a curve, thinned out where it has more points than a page shows."""
+    count = len(next(iter(values.values())))
+    kept = np.unique(np.linspace(0, count - 1, min(count, _MOST_POINTS)).astype(int))
+    return [{"run": run} | {name: _short(each[n]) for name, each in values.items()} for n in kept]
+
+
+def _short(value: float | None) -> float | None:
+    """A value with the digits that a page can show."""
+    return None if value is None or not np.isfinite(value) else float(f"{value:.4g}")
