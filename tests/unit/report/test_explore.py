@@ -1,0 +1,66 @@
+"""What the page's script is given: pictures as they lie in the patient, and charts that come out the same."""
+
+import base64
+import io
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from luna.pages.png import tiled
+from luna.report.charts import vega_bundle
+from luna.report.explore import HIGHEST_HU, LOWEST_HU, TILES, slices_picture, turns
+from luna.report.figures import learning
+from luna.scoring.examples import shown_candidates
+
+
+def test_axes_run_from_the_head_backwards_and_left() -> None:
+    """LUNA16's index rises to the head; a CT with other directions is turned so that it looks the same."""
+    block = np.arange(2 * 3 * 4).reshape(2, 3, 4)
+    usual = block[turns(np.eye(3))]
+    assert usual[0, 0, 0] == block[1, 0, 0]
+    flipped = block[::-1, ::-1, ::-1]
+    assert np.array_equal(flipped[turns(-np.eye(3))], usual)
+
+
+def test_pictures_keep_the_voxels() -> None:
+    rng = np.random.default_rng(0)
+    smooth = np.cumsum(rng.normal(0, 30, (9, 24, 24)), axis=2).astype(np.int16) - 500
+    picture = Image.open(io.BytesIO(base64.b64decode(slices_picture(smooth)))).convert("L")
+    assert picture.size == (TILES * 24, 2 * 24)
+    grey = np.asarray(picture, dtype=float)
+    tile = grey[24:, :24]  # the ninth slice begins the second row
+    hu = LOWEST_HU + tile / 255 * (HIGHEST_HU - LOWEST_HU)
+    expected = np.clip(smooth[8], LOWEST_HU, HIGHEST_HU)
+    assert np.abs(hu - expected).mean() < 40
+    assert np.corrcoef(hu.ravel(), expected.ravel())[0, 1] > 0.95
+
+
+def test_tiles_fill_with_black() -> None:
+    assert tiled(np.ones((3, 2, 2), np.uint8), 2).tolist() == [[1, 1, 1, 1]] * 2 + [[1, 1, 0, 0]] * 2
+
+
+def test_all_nodules_and_the_highest_others_are_shown() -> None:
+    table = pd.DataFrame(
+        {"id": range(6), "class": [0, 1, 0, 0, 1, 0], "probability": [0.1, 0, 0.9, 0.5, 1, 0.5]}
+    )
+    assert shown_candidates(table, 2)["id"].tolist() == [1, 4, 2, 3]
+    assert shown_candidates(table, 0)["id"].tolist() == [1, 4]
+
+
+def test_a_chart_is_the_same_each_time_and_says_what_it_shows() -> None:
+    history = pd.DataFrame(
+        {"run": "a", "split": ["trn", "val"] * 2, "epoch": [1, 1, 2, 2], "loss/all": [0.5, 0.6, np.nan, 0.4]}
+    )
+    one, two = (learning(history, ["a"], "loss/all", {"a": 2}) for _ in range(2))
+    assert one.svg == two.svg
+    assert 'aria-label="loss/all by epoch"' in one.svg
+    assert "currentColor" in one.svg
+    assert [(row["epoch"], row["split"], row["kept"]) for row in one.rows] == [
+        (1, "training", False), (1, "validation", False), (2, "validation", True),
+    ]  # fmt: skip
+
+
+def test_the_bundle_can_stand_in_a_page() -> None:
+    bundle = vega_bundle().lower()
+    assert not any(each in bundle for each in ("</script", "<!--", "\r"))
