@@ -1,4 +1,6 @@
 # The page people read.
+import json
+
 # Times are shown of this config's jobs only: the folder may hold those of other runs.
 JOBS = [
     *(["phantom"] if PHANTOM else []),
@@ -46,6 +48,9 @@ rule report:
         crops=crops_folder,
         crop_options=CROP_OPTIONS,
         options=options(CONFIG.report, "report."),
+        sweeps=json.dumps(
+            {name: each.model_dump() for name, each in CONFIG.swept.items()}
+        ),
     message:
         "Writing the report"
     shell:
@@ -54,4 +59,4 @@ rule report:
         " --metrics {input.metrics:q} --summary {input.summary:q} --benchmarks {params.benchmarks:q}"
         " --series {input.series:q} --candidates {input.candidates:q}"
         " --crops {params.crops:q} {params.crop_options}"
-        " {params.options} --out {output.page:q} 2> {log:q}"
+        " --sweeps {params.sweeps:q} {params.options} --out {output.page:q} 2> {log:q}"

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import find_luna  # noqa: F401
+from pydantic import TypeAdapter
 
 from luna.cli.data import add_data_options, candidates_and_crops
 from luna.cli.options import Parser, add_section, section_of
 from luna.cli.program import command_line_program
 from luna.config.report import ReportSettings
+from luna.config.sweeps import SweepRuns
 from luna.report.page import write_report
 from luna.report.results import ResultFiles, read_results
 
@@ -25,10 +27,22 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--benchmarks", type=Path, nargs="*", default=[], help="Snakemake's benchmark files of the jobs"
     )
+    parser.add_argument(
+        "--sweeps",
+        type=sweeps_of,
+        default={},
+        metavar="JSON",
+        help="keys and runs of each sweep, by its name",
+    )
     parser.add_argument("--out", type=Path, required=True, help="the page to write")
     add_section(parser, ReportSettings, "report.")
     add_data_options(parser)
     return parser
+
+
+def sweeps_of(text: str) -> dict[str, SweepRuns]:
+    """The sweeps from JSON. Raises ValueError for anything else, which argparse reports."""
+    return TypeAdapter(dict[str, SweepRuns]).validate_json(text)
 
 
 @command_line_program
@@ -36,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parser().parse_args(argv)
     _, crops = candidates_and_crops(options)
     names = ResultFiles.__dataclass_fields__
-    results = read_results(ResultFiles(**{name: getattr(options, name) for name in names}))
+    results = read_results(ResultFiles(**{name: getattr(options, name) for name in names}), options.sweeps)
     write_report(results, crops, section_of(options, ReportSettings, "report."), options.out)
 
 

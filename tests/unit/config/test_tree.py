@@ -2,6 +2,7 @@
 
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -143,3 +144,69 @@ def test_paths_may_hold_the_home_folder_and_variables(
     assert config.data.excluded == "s3://bucket//~/e.csv"
     assert config.runs["b"].init_weights == f"{tmp_path}/-w.pt", "no program takes it for an option"
     assert config.runs["a"].init_weights == "/home/ada/w.pt"
+
+
+def test_sweeps_become_runs() -> None:
+    """Every combination of the values, over the run's recipe, which is laid over training."""
+    config = read_config(
+        {
+            "training": {"epochs": 3},
+            "runs": {"a": {"learning_rate": 0.01, "augmentation": {"flip": 0.5}}},
+            "sweeps": {
+                "rate": {
+                    "run": "a",
+                    "values": {"learning_rate": [0.001, "3e-3"], "augmentation.noise": [0, 10]},
+                },
+                "size": {"run": "a", "values": {"crop": [[16, 24, 24]]}},
+            },
+        }
+    )
+    assert list(config.runs) == [
+        "a",
+        "rate_learning_rate-0.001_augmentation.noise-0", "rate_learning_rate-0.001_augmentation.noise-10",
+        "rate_learning_rate-3e-3_augmentation.noise-0", "rate_learning_rate-3e-3_augmentation.noise-10",
+        "size_crop-16x24x24",
+    ]  # fmt: skip
+    recipe = config.runs["rate_learning_rate-3e-3_augmentation.noise-10"]
+    assert (recipe.epochs, recipe.learning_rate) == (3, 0.003)
+    assert (recipe.augmentation.noise, recipe.augmentation.flip) == (10, 0.5)
+    assert config.runs["size_crop-16x24x24"].crop == (16, 24, 24)
+    assert config.swept["rate"].keys == ["learning_rate", "augmentation.noise"]
+    assert config.swept["rate"].runs == list(config.runs)[1:5]
+
+
+def test_a_value_more_changes_no_run() -> None:
+    def runs(*rates: float) -> dict[str, Recipe]:
+        sweeps = {"rate": {"run": "a", "values": {"learning_rate": list(rates)}}}
+        return dict(read_config({"runs": {"a": {}}, "sweeps": sweeps}).runs)
+
+    before, after = runs(0.1, 0.2), runs(0.1, 0.15, 0.2)
+    assert all(after[name] == recipe for name, recipe in before.items())
+
+
+@pytest.mark.parametrize(
+    ("sweep", "words"),
+    [
+        ({"run": "q", "values": {"epochs": [1]}}, ["- sweeps.x.run: q is not one of the runs"]),
+        ({"run": "a", "values": {"epohcs": [1, 2]}}, ["- sweeps.x.values.epohcs: unknown key", "'epochs'"]),
+        (
+            {"run": "a", "values": {"epochs": [-1, 2], "balance": [0, 1]}},
+            ["- sweeps.x.values.epochs: -1 is not"],
+        ),
+        ({"run": "a", "values": {"augmentation.flp": [1]}}, ["- sweeps.x.values.augmentation.flp: unknown"]),
+        ({"run": "a", "values": {"epochs": 3}}, ["- sweeps.x.values.epochs: 3", "a list"]),
+        ({"run": "a", "values": {"epochs": []}}, ["- sweeps.x.values.epochs: []"]),
+        ({"run": "a", "values": {}}, ["- sweeps.x.values: {}"]),
+        (
+            {"run": "a", "values": {"epochs": [1, 1]}},
+            ["- sweeps.x: there are two runs", "x_epochs-1"],
+        ),
+        ({"run": "a"}, ["- sweeps.x.values: this key is missing"]),
+        (3, ["- sweeps.x: 3 is not allowed"]),
+    ],
+)
+def test_faults_of_sweeps_are_named_where_they_are_written(sweep: Any, words: list[str]) -> None:
+    with pytest.raises(UserError) as error:
+        read_config({"runs": {"a": {}}, "sweeps": {"x": sweep}})
+    assert all(word in str(error.value) for word in words)
+    assert str(error.value).count("\n") == 1

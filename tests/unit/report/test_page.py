@@ -110,7 +110,7 @@ def test_what_stands_out_is_said(report_page: Path) -> None:
         summary=summary.model_copy(update={"runs": {"a": first, "b": second}}),
         metrics=pd.DataFrame(rows),
         candidates=pd.DataFrame(), series=pd.DataFrame(),
-        predictions={}, saliency={}, stages=[],
+        predictions={}, saliency={}, stages=[], sweeps={},
     )  # fmt: skip
     said = "\n".join(text for _, text in findings(changed))
     assert "a predicts 'not a nodule' for everything" in said

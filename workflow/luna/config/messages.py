@@ -44,7 +44,9 @@ def explain(
             continue  # only because members that are not allowed do not count
         if problem["type"] == "missing" and isinstance(place[-1], int):
             place = place[:-1]  # a list that is too short
-        if not skip(place):
+        if not place and problem["type"] == "value_error":
+            lines += str(problem["ctx"]["error"]).split("; ")  # of the whole, which names its keys itself
+        elif not skip(place):
             lines.append(f"{name(place) or 'config'}: {_what_is_wrong(problem, place, schema)}")
     return lines
 
@@ -58,7 +60,7 @@ def _what_is_wrong(problem: Any, place: Place, schema: dict[str, Any]) -> str:
     if kind == "invalid_key" or (place and place[-1] == "[key]" and not isinstance(value, str)):
         return f"YAML reads the name {value} as {_KINDS.get(type(value), 'something else')}: put it in quotes"
     if place and place[-1] == "[key]":
-        return f"{value!r} is not a name; allowed: letters, digits, _ and -, a letter or digit first"
+        return f"{value!r} is not a name; allowed: letters, digits, ., _ and -, a letter or digit first"
     if kind == "value_error":
         return f"{value!r} {problem['ctx']['error']}"
     allowed = allowed_values(schema_at(place, schema), schema)

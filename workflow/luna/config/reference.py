@@ -27,7 +27,8 @@ def schema_at(place: tuple[int | str, ...], schema: Schema) -> Schema:
             listed = node.get("prefixItems", [])
             node = listed[part] if part < len(listed) else node.get("items", {})
         else:
-            others: Schema = next(iter(node.get("patternProperties", {}).values()), {})
+            any_name = node.get("additionalProperties")
+            others: Schema = next(iter(node.get("patternProperties", {}).values()), any_name or {})
             node = node.get("properties", {}).get(part, others)
     return _resolved(node, schema)
 
@@ -49,7 +50,7 @@ def allowed_values(node: Schema, schema: Schema) -> str:
         count = f"{len(node['prefixItems'])} of " if "prefixItems" in node else "a list of "
         return f"{count}{allowed_values(items[0], schema)}"
     if node.get("type") == "object":
-        return "recipes by name" if "properties" not in node else "keys with values"
+        return "keys with values"
     words = {"minimum": "from", "exclusiveMinimum": "above", "maximum": "to", "exclusiveMaximum": "below"}
     bounds = [f"{word} {node[key]:g}" if node[key] < 1e6 else f"{word} {node[key]}"
               for key, word in words.items() if key in node]  # fmt: skip
@@ -79,6 +80,7 @@ def _tables(schema: Schema) -> Iterator[str]:
             node = node | {"properties": {k: v for k, v in node["properties"].items() if k not in shared}}
         yield from _table(f"`{name}`", node, schema)
     yield from _table("`runs.<name>`", recipe, schema)
+    yield from _table("`sweeps.<name>`", schema["$defs"]["Sweep"], schema)
 
 
 def _table(title: str, node: Schema, schema: Schema) -> Iterator[str]:

@@ -10,15 +10,15 @@ from luna.config.cache import CacheSettings
 from luna.config.data import DataSettings
 from luna.config.evaluation import EvaluationSettings
 from luna.config.machine import LogSettings, MachineSettings
-from luna.config.messages import explain
+from luna.config.messages import Place, dotted, explain
 from luna.config.phantom import PhantomSettings
 from luna.config.recipe import Recipe
 from luna.config.report import ReportSettings
-from luna.config.section import Section
+from luna.config.section import Section, nested
 from luna.config.split import SplitSettings
+from luna.config.sweeps import RunName, Sweep, SweepRuns, SweptRun, laid_over, swept_recipe, swept_runs
 
 Fold = Annotated[int, Field(ge=0, le=9)]
-RunName = Annotated[str, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 
 
 class TrainingSettings(Recipe, MachineSettings, LogSettings):
@@ -44,6 +44,9 @@ class Config(Section):
 
     runs: Annotated[dict[RunName, Recipe], Field(min_length=1)]
     """The training recipes by name. Each is trained and tested on every fold."""
+
+    sweeps: dict[RunName, Sweep] = {}  # noqa: RUF012 - pydantic copies it
+    """Runs that differ in some values, by the name of the sweep; see below."""
 
     evaluation: EvaluationSettings = EvaluationSettings()
     report: ReportSettings = ReportSettings()
@@ -73,10 +76,19 @@ class Config(Section):
             raise ValueError("; ".join(problems))
         return self
 
+    @property
+    def swept(self) -> dict[str, SweepRuns]:
+        """The runs of each sweep."""
+        found: dict[str, SweepRuns] = {}
+        for name, _, run in swept_runs({name: each.model_dump() for name, each in self.sweeps.items()}):
+            before = found.get(run.sweep, SweepRuns(keys=list(run.values), runs=[]))
+            found[run.sweep] = SweepRuns(keys=before.keys, runs=[*before.runs, name])
+        return found
+
     @model_validator(mode="before")
     @classmethod
     def _lay_runs_over_training(cls, values: Any) -> Any:
-        """Each run starts from the recipe keys that `training` sets."""
+        """Each run starts from the recipe keys that `training` sets; those of sweeps become runs."""
         if not isinstance(values, Mapping) or not isinstance(values.get("runs"), Mapping):
             return values
         training = values.get("training")
@@ -85,7 +97,19 @@ class Config(Section):
             for key, value in (training.items() if isinstance(training, Mapping) else ())
             if key in Recipe.model_fields
         }
-        runs = {name: _laid_over(shared, {} if own is None else own) for name, own in values["runs"].items()}
+        given = dict(values["runs"])
+        for name, base, run in swept_runs(values.get("sweeps")):
+            if base not in values["runs"]:
+                raise ValueError(f"sweeps.{run.sweep}.run: {base} is not one of the runs")
+            if name in given:
+                raise ValueError(f"sweeps.{run.sweep}: there are two runs with the name {name}")
+            own = values["runs"][base]
+            if own is None or isinstance(own, Mapping):
+                given[name] = swept_recipe(own or {}, run)
+        runs = {
+            name: laid_over(shared, own or {}) if own is None or isinstance(own, Mapping) else own
+            for name, own in given.items()
+        }
         return {**values, "runs": runs}
 
 
@@ -98,24 +122,37 @@ def read_config(values: Mapping[str, Any]) -> Config:
     try:
         return Config.model_validate(dict(values))
     except ValidationError as error:
-        problems = explain(error, Config, skip=lambda place: _comes_from_training(place, values))
+        swept = {name: (base, run) for name, base, run in swept_runs(values.get("sweeps"))}
+        problems = explain(
+            error,
+            Config,
+            lambda place: _named(place, swept),
+            lambda place: _is_inherited(place, values, swept),
+        )
+        problems = list(dict.fromkeys(problems))  # a value of a sweep is in several runs
         raise UserError("the config is not valid (config/README.md describes every key)", problems) from None
 
 
-def _laid_over(shared: Any, own: Any) -> Any:
-    if not isinstance(shared, Mapping) or not isinstance(own, Mapping):
-        return own
-    merged = dict(shared)
-    for key, value in own.items():
-        merged[key] = _laid_over(merged[key], value) if key in merged else value
-    return merged
+Swept = Mapping[str, tuple[Any, SweptRun]]
+"""The runs of sweeps by name: the run that each is laid over, and what it changes."""
 
 
-def _comes_from_training(place: tuple[int | str, ...], values: Mapping[str, Any]) -> bool:
-    """Whether a problem of a run is only inherited: it is reported where it was written."""
+def _named(place: Place, swept: Swept) -> str:
+    """How a place is called: that of a sweep's run after the sweep, where it is written."""
+    if len(place) > 2 and place[0] == "runs" and place[1] in swept:
+        sweep = swept[str(place[1])][1].sweep
+        return f"sweeps.{sweep}.values.{dotted(place[2:])}"
+    return dotted(place)
+
+
+def _is_inherited(place: Place, values: Mapping[str, Any], swept: Swept) -> bool:
+    """Whether a problem of a run is not its own: it is reported where it was written."""
     if len(place) < 3 or place[0] != "runs" or place[2] == "[key]":
         return False
-    own: Any = values["runs"].get(place[1]) or {}
+    if place[1] in swept:
+        own: Any = nested(swept[str(place[1])][1].values)
+    else:
+        own = values["runs"].get(place[1]) or {}
     for key in place[2:]:
         if not isinstance(own, Mapping):
             return False

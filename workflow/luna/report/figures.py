@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import precision_recall_curve, roc_curve
 
+from luna.config.section import value_at
 from luna.report.charts import (
     Chart,
     Rows,
@@ -27,6 +28,8 @@ _AS_FRACTION = "datum.value < 1 ? '1/' + format(1 / datum.value, 'd') : format(d
 _SHARE: Spec = {"domain": [0, 1]}
 _MOST_POINTS = 200
 """Of a curve."""
+_WIDE = 8
+"""From so many times the smallest value on an axis is logarithmic."""
 _OF_ONE_PANEL = ("layer", "width", "height", "autosize")
 
 
@@ -42,6 +45,7 @@ def figures(results: Results) -> dict[str, Chart]:
         precision_recall(results),
         reliability(runs),
         *(learning(history, list(runs), metric, best) for metric in ("loss/all", "recall", "auc")),
+        *(swept(results, sweep, key) for sweep, each in results.sweeps.items() for key in each.keys),
     ]
     return {each.name: each for each in every}
 
@@ -258,6 +262,45 @@ def sizes(runs: Mapping[str, RunSummary]) -> Chart:
         },
     ]
     return chart("sizes", "Nodules found by diameter", columns, rows, layers)
+
+
+def swept(results: Results, sweep: str, key: str) -> Chart:
+    """CPM of a sweep's runs by one of its keys, with 95 % intervals."""
+    columns = {"run": "run", "value": key, "cpm": "CPM", "lower": "lower bound", "upper": "upper bound"}
+    runs = [run for run in results.sweeps[sweep].runs if results.runs[run].froc.cpm is not None]
+    values = [value_at(results.runs[run].recipe, key) for run in runs]
+    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
+        numbers = np.array(values, dtype=float)
+        is_wide = len(numbers) > 0 and numbers.min() > 0 and numbers.max() >= _WIDE * numbers.min()
+        x = x_axis("value", key, scale={"padding": 20} | ({"type": "log"} if is_wide else {"zero": False}))
+    else:
+        values = [" ".join(map(str, value)) if isinstance(value, tuple) else str(value) for value in values]
+        x = {"field": "value", "type": "nominal", "title": key, "sort": None, "axis": {"labelAngle": 0}}
+    scores = [results.runs[run].froc for run in runs]
+    rows = [
+        {
+            "run": run,
+            "value": value,
+            "cpm": _short(score.cpm),
+            "lower": _short(score.cpm_lower),
+            "upper": _short(score.cpm_upper),
+        }
+        for run, value, score in zip(runs, values, scores, strict=True)
+    ]
+    y = x_axis("cpm", "CPM", scale={"zero": False})
+    layers: list[Spec] = [
+        {
+            "data": {"name": "values"},
+            "mark": {"type": "rule", "color": "currentColor", "opacity": 0.5, "aria": False},
+            "encoding": {"x": x, "y": {"field": "lower", "type": "quantitative"}, "y2": {"field": "upper"}},
+        },
+        {
+            "data": {"name": "values"},
+            "mark": {"type": "point", "filled": True, "size": 90, "color": "var(--run-0, #3a6ea5)"},
+            "encoding": {"x": x, "y": y, "tooltip": tooltip(columns)},
+        },
+    ]
+    return chart(f"sweep-{sweep}-{key}", f"{sweep}: CPM by {key}", columns, rows, layers, size=(400, 280))
 
 
 def _samples(results: Results) -> dict[str, tuple[Any, Any]]:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from luna.base.files import write_text
 from luna.config.report import ReportSettings
+from luna.config.section import plain_values_of
 from luna.crops.sources import CropSource
 from luna.imaging.planes import LUNG_WINDOW_HU, three_planes
 from luna.pages.png import png
@@ -64,6 +65,7 @@ def write_report(results: Results, crops: CropSource, settings: ReportSettings, 
     filters = {
         "figure": figure_text, "interval": interval_text, "threshold_words": threshold_words,
         "guarantee_words": guarantee_words,
+        "value_at": lambda recipe, key: plain_values_of(recipe)[key],
     }  # fmt: skip
     write_text(out, render("report.html.j2", values, filters))
 

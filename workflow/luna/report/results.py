@@ -7,6 +7,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from luna.base.files import read_record
+from luna.config.sweeps import SweepRuns
 from luna.data.records import Listing, Verification
 from luna.data.tables import LISTED_COLUMNS, SERIES_COLUMNS, read_stage_table
 from luna.scoring.assess import TESTED_COLUMNS
@@ -37,6 +38,7 @@ class Results:
     predictions: dict[str, pd.DataFrame]
     saliency: dict[str, Saliency]
     stages: list[StageCost]
+    sweeps: dict[str, SweepRuns]
 
     @property
     def runs(self) -> dict[str, RunSummary]:
@@ -62,7 +64,7 @@ class ResultFiles:
     benchmarks: list[Path]
 
 
-def read_results(files: ResultFiles) -> Results:
+def read_results(files: ResultFiles, sweeps: dict[str, SweepRuns]) -> Results:
     """Read the workflow's results. Raises UserError for a file that is missing."""
     return Results(
         verification=read_record(files.verification, Verification),
@@ -74,6 +76,7 @@ def read_results(files: ResultFiles) -> Results:
         predictions=read_predictions(files.folders),
         saliency=read_saliency(files.folders),
         stages=_stage_costs(files.benchmarks),
+        sweeps=sweeps,
     )
 
 
