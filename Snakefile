@@ -24,6 +24,7 @@ include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/explain.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/export.smk"
+include: "workflow/rules/track.smk"
 
 
 report: "workflow/report/workflow.rst"
@@ -40,3 +41,4 @@ rule all:
         layout.CANDIDATES,
         # Named so that a deleted one comes back; a deleted cache does not, until it is needed.
         expand([layout.MODEL, *RUN_FILES], run=RUNS, fold=FOLDS),
+        TRACKED,

@@ -100,7 +100,7 @@ def _job_of_message(message: str) -> str:
     for start, rule in subsets.items():
         if words[0] == start:
             return f"{rule} {words[-1]}"
-    rule = {"Training": "train", "Testing": "evaluate", "Explaining": "explain"}[words[0]]
+    rule = {"Training": "train", "Testing": "evaluate", "Explaining": "explain", "Sending": "track"}[words[0]]
     return f"{rule} {words[1]} {words[-1]}"
 
 

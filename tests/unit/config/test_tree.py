@@ -85,7 +85,7 @@ def test_mistakes_are_named(config: dict, words: list[str]) -> None:
         read_config(config)
     for word in words:
         assert word in str(caught.value)
-    assert len(caught.value.problems) == 1
+    assert len(caught.value.problems) == max(1, sum(word.startswith("runs.") for word in words))
 
 
 def test_all_mistakes_are_reported_at_once() -> None:

@@ -17,6 +17,7 @@ from luna.config.report import ReportSettings
 from luna.config.section import Section, nested
 from luna.config.split import SplitSettings
 from luna.config.sweeps import RunName, Sweep, SweepRuns, SweptRun, laid_over, swept_recipe, swept_runs
+from luna.config.tracking import TrackingSettings
 
 Fold = Annotated[int, Field(ge=0, le=9)]
 
@@ -50,6 +51,7 @@ class Config(Section):
 
     evaluation: EvaluationSettings = EvaluationSettings()
     report: ReportSettings = ReportSettings()
+    tracking: TrackingSettings = TrackingSettings()
 
     @field_validator("folds")
     @classmethod
