@@ -2,16 +2,21 @@
 
 import base64
 import io
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from PIL import Image
 
+from luna.base.files import read_record, write_record
+from luna.config.sweeps import SweepRuns
 from luna.pages.png import tiled
 from luna.report.charts import vega_bundle
 from luna.report.explore import HIGHEST_HU, LOWEST_HU, TILES, slices_picture, turns
-from luna.report.figures import learning
+from luna.report.figures import learning, swept, varied_keys
+from luna.report.results import ResultFiles, read_results
 from luna.scoring.examples import shown_candidates
+from luna.scoring.records import Summary
 
 
 def test_axes_run_from_the_head_backwards_and_left() -> None:
@@ -64,3 +69,24 @@ def test_a_chart_is_the_same_each_time_and_says_what_it_shows() -> None:
 def test_the_bundle_can_stand_in_a_page() -> None:
     bundle = vega_bundle().lower()
     assert not any(each in bundle for each in ("</script", "<!--", "\r"))
+
+
+def test_a_sweep_has_a_table_and_a_chart_for_each_key_that_varies(report_page: Path, tmp_path: Path) -> None:
+    """The page of two runs, taken for a sweep over the number of epochs and the seed's precision."""
+    results = report_page.parent
+    summary = read_record(results / "summary.json", Summary)
+    longer = summary.runs["b"].recipe.model_copy(update={"epochs": 7})
+    runs = summary.runs | {"b": summary.runs["b"].model_copy(update={"recipe": longer})}
+    files = ResultFiles(
+        verification=results / "verification.json", listing=results / "candidates.json",
+        summary=tmp_path / "summary.json", metrics=results / "metrics.csv", benchmarks=[],
+        candidates=results / "candidates.csv", series=results / "series.csv",
+        folders=[results / "runs" / run / "fold0" for run in "ab"],
+    )  # fmt: skip
+    write_record(files.summary, summary.model_copy(update={"runs": runs}))
+    sweep = {"long": SweepRuns(keys=["epochs", "precision"], runs=["a", "b"])}
+    read = read_results(files, sweep)
+    assert varied_keys(read) == [("long", "epochs")]
+    drawn = swept(read, "long", "epochs")
+    assert [(row["run"], row["value"]) for row in drawn.rows] == [("a", 2), ("b", 7)]
+    assert all(row["lower"] <= row["cpm"] <= row["upper"] for row in drawn.rows)

@@ -16,7 +16,7 @@ from luna.data.records import Listing
 from luna.phantom.dataset import make_phantom
 from luna.report.findings import findings
 from luna.report.results import Results
-from luna.scoring.records import Summary
+from luna.scoring.records import Comparison, Summary
 from unit.report.conftest import VERIFICATION, chain
 
 
@@ -118,6 +118,38 @@ def test_what_stands_out_is_said(report_page: Path) -> None:
     assert "stride puts the same CT, even the same nodule, on both sides" in said
     assert "patient P has series in subsets 2 and 6" in said
     assert "lowest in epoch 2 and rose afterwards" in said
+
+
+def compared(*pairs: tuple[str, str, float, float]) -> list[Comparison]:
+    """Comparisons: first and second run, difference, p corrected."""
+    return [
+        Comparison(first=a, second=b, difference=d, lower=d - 1, upper=d + 1, won=0.5, p=p, p_holm=p)
+        for a, b, d, p in pairs
+    ]
+
+
+def test_many_runs_have_one_sentence(report_page: Path) -> None:
+    """How the best compares with the others; and a warning where no p-value can be small enough."""
+    results = report_page.parent
+    summary = read_record(results / "summary.json", Summary)
+    one = summary.runs["a"]
+    pairs = compared(
+        ("a", "b", 0.3, 0.01), ("a", "c", 0.1, 0.2), ("a", "d", 0.4, 0.02), ("b", "c", -0.1, 0.9),
+        ("b", "d", 0.1, 0.9), ("c", "d", 0.1, 0.01),
+    )  # fmt: skip
+    read = Results(
+        verification=VERIFICATION, listing=read_record(results / "candidates.json", Listing),
+        summary=Summary(bootstrap=100, runs=dict.fromkeys("abcd", one), comparisons=pairs),
+        metrics=pd.read_csv(results / "metrics.csv"), candidates=pd.DataFrame(), series=pd.DataFrame(),
+        predictions={}, saliency={}, stages=[], sweeps={},
+    )  # fmt: skip
+    said = [text for _, text in findings(read)]
+    assert (
+        "a has the highest CPM; it is better than b, d; it cannot be distinguished from c"
+        " (p corrected for 6 comparisons)."
+    ) in said
+    assert not any("is better than c" in text for text in said)
+    assert any(text.startswith("6 comparisons need at least 240 resamples") for text in said)
 
 
 def test_predictions_are_a_submission(report_page: Path) -> None:

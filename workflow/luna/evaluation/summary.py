@@ -60,7 +60,7 @@ def summarise(
     )
     write_csv(out.metrics, pd.concat(histories)[METRICS_COLUMNS])
     write_csv(out.table, pd.DataFrame([_table_row(run, each, comparisons) for run, each in runs.items()]))
-    write_record(out.record, Summary(runs=runs, comparisons=comparisons))
+    write_record(out.record, Summary(bootstrap=scoring.bootstrap, runs=runs, comparisons=comparisons))
 
 
 def _test_row(evaluation: Evaluation, history: pd.DataFrame) -> pd.DataFrame:

@@ -45,9 +45,19 @@ def figures(results: Results) -> dict[str, Chart]:
         precision_recall(results),
         reliability(runs),
         *(learning(history, list(runs), metric, best) for metric in ("loss/all", "recall", "auc")),
-        *(swept(results, sweep, key) for sweep, each in results.sweeps.items() for key in each.keys),
+        *(swept(results, sweep, key) for sweep, key in varied_keys(results)),
     ]
     return {each.name: each for each in every}
+
+
+def varied_keys(results: Results) -> list[tuple[str, str]]:
+    """The keys of each sweep that have more than one value."""
+    return [
+        (sweep, key)
+        for sweep, each in results.sweeps.items()
+        for key in each.keys
+        if len({value_at(results.runs[run].recipe, key) for run in each.runs}) > 1
+    ]
 
 
 def froc(runs: Mapping[str, RunSummary]) -> Chart:

@@ -1,14 +1,18 @@
 """What stands out in the results, in plain sentences."""
 
+import math
+
 import numpy as np
 import pandas as pd
 
 from luna.config.recipe import Recipe
 from luna.config.section import plain_values_of
 from luna.report.results import Results
-from luna.scoring.records import Comparison, RunSummary
+from luna.scoring.records import SIGNIFICANCE, Comparison, RunSummary, Summary
 
 _FEW_NODULES = 20
+_PAIRS_NAMED = 3
+"""Up to so many pairs of runs have a sentence each."""
 
 
 def findings(results: Results) -> list[tuple[str, str]]:
@@ -19,7 +23,8 @@ def findings(results: Results) -> list[tuple[str, str]]:
         if turn := _turning_point(results.metrics, run):
             found.append(("note", turn))
     found += _few_nodules(results.runs)
-    found += [("note", text) for text in _comparison_sentences(results.summary.comparisons)]
+    found += [("note", text) for text in _comparison_sentences(results)]
+    found += _too_few_resamples(results.summary)
     split = results.listing.patients_in_two_subsets
     for patient, uids in split.items():
         subsets = " and ".join(map(str, sorted(uids.values())))
@@ -102,22 +107,47 @@ def _turning_point(metrics: pd.DataFrame, run: str) -> str | None:
     )
 
 
-def _comparison_sentences(comparisons: list[Comparison]) -> list[str]:
-    sentences = []
+def _comparison_sentences(results: Results) -> list[str]:
+    """A sentence for each pair of runs or, of many runs, one on how the best compares with the others."""
+    comparisons = [each for each in results.summary.comparisons if each.p_holm is not None]
+    if len(comparisons) <= _PAIRS_NAMED:
+        return [_comparison_sentence(each, len(comparisons)) for each in comparisons]
+    best = next(iter(results.runs))
+    beaten: list[str] = []
+    unclear: list[str] = []
     for each in comparisons:
-        if each.lower is None or each.upper is None or each.difference is None or each.p_holm is None:
-            continue
-        better, worse = each.first, each.second
-        difference, lower, upper = each.difference, each.lower, each.upper
-        if difference < 0:
-            better, worse = worse, better
-            difference, lower, upper = -difference, -upper, -lower
-        interval = f"{difference:.3f} (95 % interval {lower:.3f} to {upper:.3f}"
-        p = f"p = {each.p_holm:.3f}" + (" after correction" if len(comparisons) > 1 else "")
-        if each.is_real:
-            sentences.append(f"{better} is better than {worse}: its CPM is higher by {interval}; {p}).")
-        else:
-            sentences.append(
-                f"{better} and {worse} cannot be distinguished: their CPM differs by {interval}; {p})."
-            )
-    return sentences
+        if best in (each.first, each.second):
+            other = each.second if each.first == best else each.first
+            (beaten if each.is_real else unclear).append(other)
+    parts = [f"{best} has the highest CPM"]
+    if beaten:
+        parts.append(f"it is better than {', '.join(beaten)}")
+    if unclear:
+        parts.append(f"it cannot be distinguished from {', '.join(unclear)}")
+    return [f"{'; '.join(parts)} (p corrected for {len(comparisons)} comparisons)."]
+
+
+def _comparison_sentence(each: Comparison, count: int) -> str:
+    better, worse = each.first, each.second
+    difference, lower, upper = each.difference or 0.0, each.lower or 0.0, each.upper or 0.0
+    if difference < 0:
+        better, worse = worse, better
+        difference, lower, upper = -difference, -upper, -lower
+    p = f"p = {each.p_holm:.3f}" + (" after correction" if count > 1 else "")
+    interval = f"{difference:.3f} (95 % interval {lower:.3f} to {upper:.3f}; {p})"
+    if each.is_real:
+        return f"{better} is better than {worse}: its CPM is higher by {interval}."
+    return f"{better} and {worse} cannot be distinguished: their CPM differs by {interval}."
+
+
+def _too_few_resamples(summary: Summary) -> list[tuple[str, str]]:
+    """A warning where even the smallest p-value is too large once it is corrected."""
+    count = sum(each.p is not None for each in summary.comparisons)
+    needed = math.ceil(2 * count / SIGNIFICANCE)
+    if not count or summary.bootstrap + 1 >= needed:
+        return []
+    text = (
+        f"{count} comparisons need at least {needed} resamples before any difference can count as real, and"
+        f" there are {summary.bootstrap}: raise evaluation.bootstrap."
+    )
+    return [("warning", text)]

@@ -204,8 +204,9 @@ class Comparison(Record):
 
 
 class Summary(Record):
-    """All runs and their comparisons: summary.json."""
+    """All runs and their comparisons: summary.json. bootstrap: resamples behind these."""
 
     version: Literal[4] = 4
+    bootstrap: int
     runs: dict[str, RunSummary]
     comparisons: list[Comparison]
