@@ -1,6 +1,4 @@
 # The page people read.
-import json
-
 # Times are shown of this config's jobs only: the folder may hold those of other runs.
 JOBS = [
     *(["phantom"] if PHANTOM else []),

@@ -1,3 +1,4 @@
+import json
 import os
 
 from luna.model.shipped import shipped_model, shipped_models, shipped_sieve
@@ -53,3 +54,13 @@ def launcher(gpus):
 def gpu_share():
     """Threads of a job that computes: the cores, shared out among the GPUs."""
     return max(1, workflow.cores // GPUS)
+
+
+def tracking_attempt(wildcards):
+    """Changes while a run could not be sent: as a parameter it makes Snakemake try again."""
+    path = Path(layout.TRACKED.format(**wildcards))
+    try:
+        was_sent = json.loads(path.read_text())["sent"]
+    except (OSError, ValueError, KeyError):
+        return ""
+    return "" if was_sent else str(path.stat().st_mtime_ns)

@@ -1,5 +1,4 @@
 # Results go to an MLflow server too, where the config names one.
-import json
 from importlib.util import find_spec
 
 TRACKED = expand(layout.TRACKED, run=RUNS, fold=FOLDS) if CONFIG.tracking.mlflow else []
@@ -7,16 +6,6 @@ if TRACKED and "conda" not in DEPLOYED and find_spec("mlflow") is None:
     raise WorkflowError(
         "tracking.mlflow needs a package: pip install -r envs/requirements-tracking.txt"
     )
-
-
-def attempt(wildcards):
-    """Changes while a run could not be sent: as a parameter it makes Snakemake try again."""
-    path = Path(layout.TRACKED.format(**wildcards))
-    try:
-        was_sent = json.loads(path.read_text())["sent"]
-    except (OSError, ValueError, KeyError):
-        return ""
-    return "" if was_sent else str(path.stat().st_mtime_ns)
 
 
 rule track:
@@ -36,7 +25,7 @@ rule track:
     params:
         code=code("track"),
         options=options(CONFIG.tracking, "tracking."),
-        attempt=attempt,
+        attempt=tracking_attempt,
     message:
         "Sending {wildcards.run}, fold {wildcards.fold}"
     shell:
