@@ -1,5 +1,6 @@
 """The rerun contract: what a change makes run again, and that the results are those of a run from scratch."""
 
+import json
 import os
 import shutil
 import time
@@ -95,7 +96,7 @@ def evaluation_settings(workflow: Workflow) -> None:
 
 
 def report_code(workflow: Workflow) -> None:
-    edit(workflow, "workflow/luna/report/plots.py", "width: float = 5.2", "width: float = 5.3")
+    edit(workflow, "workflow/luna/report/figures.py", "_WIDE = 8", "_WIDE = 9")
 
 
 def new_module_of_the_report(workflow: Workflow) -> None:
@@ -116,16 +117,21 @@ def new_run(workflow: Workflow) -> None:
     workflow.config["runs"]["third"] = {"epochs": 1, "model": {"channels": [2, 4]}}
 
 
+def new_value_of_a_sweep(workflow: Workflow) -> None:
+    """To a sweep that was not there before: its runs are those of the values."""
+    workflow.config["sweeps"] = {"rate": {"run": "first", "values": {"learning_rate": [0.01]}}}
+
+
 def new_fold(workflow: Workflow) -> None:
     workflow.config["folds"] = [0, 2]
 
 
 def of_runs(*runs: str, fold: int = 0) -> list[str]:
-    return [f"{rule} {run} {fold}" for rule in ("evaluate", "train") for run in runs]
+    return [f"{rule} {run} {fold}" for rule in ("evaluate", "explain", "train") for run in runs]
 
 
 def evaluated(*runs: str) -> list[str]:
-    return [f"evaluate {run} 0" for run in runs]
+    return [f"{rule} {run} 0" for rule in ("evaluate", "explain") for run in runs]
 
 
 @pytest.mark.parametrize(
@@ -135,6 +141,7 @@ def evaluated(*runs: str) -> list[str]:
         (report_code, ["report"]),
         (new_fold, [*of_runs("first", "second", fold=2), *AFTER]),
         (new_run, [*of_runs("third"), *AFTER]),
+        (new_value_of_a_sweep, [*of_runs("rate_learning_rate-0.01"), *AFTER]),
         (model_code, [*of_runs("first", "second"), *AFTER]),
         (froc_code, [*evaluated("first", "second"), *AFTER]),
     ],
@@ -274,6 +281,31 @@ def test_a_table_from_the_future_is_named_before_work_starts(with_files: Workflo
     assert "data/annotations.csv: dated in the future" in (failed.stdout + failed.stderr)
     os.utime(table)
     assert with_files.planned() == []
+
+
+def test_another_calibration_trains_nothing(done: Workflow) -> None:
+    """The run's job only calibrates anew, as its log says."""
+    done.config["runs"]["second"]["calibration"] = "isotonic"
+    before = load_tensors(done.result(MODELS[1]))
+    assert jobs_in(done.run()) == sorted([*of_runs("second"), *AFTER])
+    after = load_tensors(done.result(MODELS[1]))
+    assert "it is kept" in done.result("logs/train_second_fold0.log").read_text()
+    assert (before["calibration"]["kind"], after["calibration"]["kind"]) == ("scaling", "isotonic")
+    assert all(torch.equal(before["weights"][name], after["weights"][name]) for name in before["weights"])
+    assert done.planned() == []
+
+
+def test_a_tracking_server_that_is_down_fails_nothing(done: Workflow) -> None:
+    """Every start tries again, and nothing else runs."""
+    done.config["tracking"] = {"mlflow": "http://127.0.0.1:9"}
+    sent = ["track first 0", "track second 0"]
+    for _ in range(2):
+        ran = done.run()
+        assert jobs_in(ran) == sent
+        assert "was not sent to http://127.0.0.1:9" in ran.stdout + ran.stderr
+        assert json.loads(done.result("runs/first/fold0/tracked.json").read_text())["sent"] is False
+    del done.config["tracking"]
+    assert done.planned() == []
 
 
 def test_a_run_that_starts_from_another(done: Workflow) -> None:

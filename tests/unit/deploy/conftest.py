@@ -13,8 +13,8 @@ from luna.config.split import SplitSettings
 from luna.model.build import build_model
 from luna.model.file import ModelFile
 from luna.model.key import TrainingKey
-from luna.scoring.assess import PREDICTION_COLUMNS
 from luna.scoring.calibration import Scaling
+from luna.scoring.predictions import PREDICTION_COLUMNS
 
 KEY = TrainingKey(
     recipe="re", seed="5", code="c0de", data="da7a", weights="", device="cpu", arithmetic="fp32", torch="2"

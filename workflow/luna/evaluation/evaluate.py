@@ -22,10 +22,11 @@ from luna.model.file import ModelFile
 from luna.model.inference import predict
 from luna.runtime.cores import usable_threads
 from luna.runtime.device import prepared_device
-from luna.scoring.assess import PREDICTION_COLUMNS, Truth, assess, match, predictions_table
+from luna.scoring.assess import Truth, assess, match
 from luna.scoring.calibration import fit_calibration
 from luna.scoring.guarantee import guaranteed_threshold
 from luna.scoring.metrics import best_threshold
+from luna.scoring.predictions import PREDICTION_COLUMNS, predictions_table
 from luna.scoring.records import Evaluation, Guarantee
 
 log = logging.getLogger(__name__)

@@ -34,8 +34,8 @@ from luna.model.file import ModelFile
 from luna.model.inference import channels_last
 from luna.runtime.cores import usable_threads
 from luna.runtime.device import autocast, place, prepared_device
-from luna.scoring.assess import TESTED_COLUMNS
 from luna.scoring.examples import shown_candidates
+from luna.scoring.predictions import TESTED_COLUMNS
 from luna.scoring.saliency import Saliency
 
 STEPS = 4

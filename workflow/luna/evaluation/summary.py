@@ -10,9 +10,10 @@ import pandas as pd
 from luna.base.files import read_record, write_csv, write_record
 from luna.config.evaluation import Scoring
 from luna.data.tables import read_stage_table
-from luna.scoring.assess import TESTED_COLUMNS, Truth, assess, compare_cpm, corrected, match
+from luna.scoring.assess import Truth, assess, compare_cpm, corrected, match
 from luna.scoring.froc import Matches
 from luna.scoring.metrics import COUNTS, NAMES
+from luna.scoring.predictions import TESTED_COLUMNS
 from luna.scoring.records import Comparison, Evaluation, Reliability, RunSummary, Summary
 
 Cells = dict[str, str | int | float | None]

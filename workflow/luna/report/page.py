@@ -22,7 +22,7 @@ from luna.report.explore import exploration
 from luna.report.figures import figures
 from luna.report.findings import findings, recipe_differences
 from luna.report.results import Results
-from luna.scoring.assess import PREDICTION_COLUMNS
+from luna.scoring.predictions import PREDICTION_COLUMNS
 from luna.scoring.records import SIGNIFICANCE, RunSummary
 from luna.scoring.saliency import Saliency
 

@@ -10,8 +10,8 @@ from luna.base.files import read_record
 from luna.config.sweeps import SweepRuns
 from luna.data.records import Listing, Verification
 from luna.data.tables import LISTED_COLUMNS, SERIES_COLUMNS, read_stage_table
-from luna.scoring.assess import TESTED_COLUMNS
 from luna.scoring.metrics import NAMES
+from luna.scoring.predictions import TESTED_COLUMNS
 from luna.scoring.records import Evaluation, RunSummary, Summary
 from luna.scoring.saliency import Saliency
 

@@ -9,7 +9,6 @@ from sklearn.metrics import brier_score_loss, confusion_matrix
 
 from luna.base.arrays import FloatArray, IntArray
 from luna.config.evaluation import Scoring
-from luna.data.tables import XYZ
 from luna.scoring.bootstrap import Resampling, bootstrap_weights, interval, ratio
 from luna.scoring.froc import RATES, Froc, Matches, match_marks, score
 from luna.scoring.metrics import compute_metrics, precision_recall_f1
@@ -24,10 +23,6 @@ from luna.scoring.records import (
     SizeBand,
 )
 
-PREDICTION_COLUMNS = ["seriesuid", *XYZ, "probability", "class", "diameter_mm", "id"]
-"""A LUNA16 submission with three more columns."""
-TESTED_COLUMNS = [*PREDICTION_COLUMNS, "calibrated"]
-"""Those of predictions.csv: `calibrated` is the calibrated probability."""
 SIZE_BANDS_MM = ((0, 6), (6, 10), (10, 20), (20, np.inf))
 _NEAR_THE_END = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005)
 THRESHOLDS = (
@@ -58,11 +53,6 @@ class Truth:
         if not self.whole_series:
             return "only some candidates of each series are tested"
         return "the series hold no nodule"
-
-
-def predictions_table(candidates: pd.DataFrame, rows: IntArray, probabilities: FloatArray) -> pd.DataFrame:
-    """PREDICTION_COLUMNS for some rows of candidates.csv, and the network's probabilities, (n,)."""
-    return candidates.iloc[rows].assign(probability=probabilities)[PREDICTION_COLUMNS]
 
 
 def match(predictions: pd.DataFrame, truth: Truth, scoring: Scoring) -> Matches:

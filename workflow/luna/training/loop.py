@@ -18,7 +18,7 @@ from luna.model.inference import channels_last, predict
 from luna.runtime.cores import usable_threads
 from luna.runtime.device import autocast, device_kind, prepared_device
 from luna.runtime.team import join_team, leave_team, team_size
-from luna.scoring.assess import predictions_table
+from luna.scoring.predictions import predictions_table
 from luna.training.failures import check_losses, explain_lack_of_memory
 from luna.training.history import metrics_of
 from luna.training.job import TrainingJob

@@ -11,9 +11,9 @@ from luna.batches.dataset import LunaDataset
 from luna.data.tables import read_stage_table
 from luna.model.file import ModelFile, copied
 from luna.model.key import TrainingKey
-from luna.scoring.assess import PREDICTION_COLUMNS
 from luna.scoring.calibration import fit_calibration
 from luna.scoring.metrics import best_threshold
+from luna.scoring.predictions import PREDICTION_COLUMNS
 from luna.training.history import HISTORY_COLUMNS
 from luna.training.job import TrainingJob
 from luna.training.state import TrainingState
