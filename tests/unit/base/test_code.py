@@ -90,7 +90,7 @@ def test_code_counts(workflow: Path) -> None:
 
 def test_only_programs_that_use_a_module_change(workflow: Path) -> None:
     before = {script: digest(workflow, script) for script in ("train", "evaluate", "report", "cache_subset")}
-    edit(workflow / "luna" / "report" / "plots.py", "width: float = 5.2", "width: float = 5.3")
+    edit(workflow / "luna" / "report" / "figures.py", "_WIDE = 8", "_WIDE = 9")
     after = {script: digest(workflow, script) for script in before}
     assert [script for script in before if before[script] != after[script]] == ["report"]
 
