@@ -39,9 +39,7 @@ class LunaTrainingApp:
         """Train, and write model.pt, history.csv and validation.csv."""
         options = self.options
 
-        def path(given: Path | None, default: str) -> Path:
-            return given or Path(default.format(run=options.run, fold=options.fold))
-
+        model_file = options.model or Path(layout.MODEL.format(run=options.run, fold=options.fold))
         job = TrainingJob(
             run=options.run,
             fold=options.fold,
@@ -49,10 +47,10 @@ class LunaTrainingApp:
             split=section_of(options, SplitSettings, "split."),
             seed=options.seed,
             code=code_digest(Path(__file__)),
-            model_file=path(options.model, layout.MODEL),
-            history_file=path(options.history, layout.HISTORY),
-            validation_file=path(options.validation, layout.VALIDATION),
-            state_folder=path(options.state, layout.STATE),
+            model_file=model_file,
+            history_file=options.history or model_file.with_name(Path(layout.HISTORY).name),
+            validation_file=options.validation or model_file.with_name(Path(layout.VALIDATION).name),
+            state_folder=options.state or model_file.with_name(Path(layout.STATE).name),
             weights_of_run=options.weights,
         )
         machine, logs = section_of(options, MachineSettings), section_of(options, Logs)
@@ -67,9 +65,9 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--seed", type=at_least(0), default=0)
     parser.add_argument("--model", type=Path, help="model.pt to write; default below results/runs")
-    parser.add_argument("--history", type=Path, help="history.csv to write; default below results/runs")
-    parser.add_argument("--validation", type=Path, help="validation.csv to write; default below results/runs")
-    parser.add_argument("--state", type=Path, help="folder of the checkpoints; default below results/runs")
+    parser.add_argument("--history", type=Path, help="history.csv to write; default beside the model")
+    parser.add_argument("--validation", type=Path, help="validation.csv to write; default beside the model")
+    parser.add_argument("--state", type=Path, help="folder of the checkpoints; default beside the model")
     parser.add_argument(
         "--weights", type=Path, nargs="?", help="model.pt of the run in --init-weights=run:NAME"
     )
