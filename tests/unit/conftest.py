@@ -8,6 +8,7 @@ import train
 
 from conftest import Prepared, training_outputs
 from luna.crops.cache import crop_file
+from unit.browser import browser, open_page  # noqa: F401 - fixtures
 
 
 @pytest.fixture(scope="session")

@@ -1,17 +1,12 @@
 """The page as a person uses it, in a real browser."""
 
 import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
-from unit.report.conftest import Opened
-
-Open = Callable[..., Opened]
+from unit.browser import Open
 
 
 def cells(page: Page, body: str, column: int) -> list[str]:
@@ -37,11 +32,7 @@ def test_it_is_whole_quiet_and_accessible(open_page: Open, report_page: Path, lo
     broken = "[...document.images].filter((each) => each.naturalWidth === 0).length"
     assert opened.page.evaluate(broken) == 0
     assert opened.page.locator("img").count() > 4
-    found = Axe().run(opened.page).response["violations"]
-    serious = [
-        (each["id"], each["nodes"][0]["html"]) for each in found if each["impact"] in ("serious", "critical")
-    ]
-    assert serious == []
+    assert opened.serious_faults == []
 
 
 def test_the_threshold_moves_counts_and_marks(open_page: Open, report_page: Path) -> None:
@@ -220,12 +211,7 @@ def test_a_hostile_comment_is_escaped(report_page: Path) -> None:
     assert "\u2028" not in written
 
 
-def axe_sees_faults(opened: Opened) -> Any:
-    """What axe finds on a page; used to see that it looks."""
-    return Axe().run(opened.page).response["violations"]
-
-
 def test_axe_would_tell(open_page: Open, tmp_path: Path) -> None:
     path = tmp_path / "bad.html"
     path.write_text("<html><body><img src='data:,'><input></body></html>", encoding="utf-8")
-    assert {"image-alt", "label"} <= {each["id"] for each in axe_sees_faults(open_page(path))}
+    assert {"image-alt", "label"} <= {rule for rule, _ in open_page(path).serious_faults}
