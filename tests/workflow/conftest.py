@@ -22,6 +22,7 @@ TINY_CONFIG: dict[str, Any] = {
     "phantom": {"series": 4, "size": 64, "slices": 24, "candidates": 24},
     "cache": {"crop": [16, 16, 16], "margin": [1, 1, 1]},
     "evaluation": {"bootstrap": 50},
+    "report": {"saliency": False},
     "runs": {
         "first": {"epochs": 1, "model": {"channels": [2, 4]}},
         "second": {"epochs": 1, "balance": 1, "samples_per_epoch": 32, "model": {"channels": [2, 4]}},

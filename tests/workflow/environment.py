@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 from packaging.requirements import Requirement
 
-PIP_NAMES = {"pytorch": "torch", "python-xxhash": "xxhash", "matplotlib-base": "matplotlib"}
+PIP_NAMES = {"pytorch": "torch", "python-xxhash": "xxhash"}
 """Packages that conda names differently."""
 
 

@@ -15,6 +15,7 @@ import torch
 import yaml
 
 from luna.model.file import load_tensors
+from luna.scoring.saliency import Saliency
 from unit.imaging.images import write_dicom
 
 from .conftest import Workflow, jobs_in
@@ -127,11 +128,11 @@ def new_fold(workflow: Workflow) -> None:
 
 
 def of_runs(*runs: str, fold: int = 0) -> list[str]:
-    return [f"{rule} {run} {fold}" for rule in ("evaluate", "explain", "train") for run in runs]
+    return [f"{rule} {run} {fold}" for rule in ("evaluate", "train") for run in runs]
 
 
 def evaluated(*runs: str) -> list[str]:
-    return [f"{rule} {run} 0" for rule in ("evaluate", "explain") for run in runs]
+    return [f"evaluate {run} 0" for run in runs]
 
 
 @pytest.mark.parametrize(
@@ -293,6 +294,20 @@ def test_another_calibration_trains_nothing(done: Workflow) -> None:
     assert (before["calibration"]["kind"], after["calibration"]["kind"]) == ("scaling", "isotonic")
     assert all(torch.equal(before["weights"][name], after["weights"][name]) for name in before["weights"])
     assert done.planned() == []
+
+
+def test_saliency_is_computed_when_the_report_wants_it(done: Workflow) -> None:
+    """The other tests go without it, for speed."""
+    done.config["report"] = {"negatives": 5}
+    explained = ["explain first 0", "explain second 0", "report"]
+    assert jobs_in(done.run()) == explained
+    found = Saliency.load(done.result("runs/first/fold0/saliency.npz"))
+    tested = pd.read_csv(done.result("runs/first/fold0/predictions.csv"))
+    assert len(found.ids) == min(5, (tested["class"] == 0).sum()) + (tested["class"] == 1).sum()
+    assert "where the network looked" in done.result("report.html").read_text(encoding="utf-8")
+    assert done.planned() == []
+    done.config["report"] = {"negatives": 4}
+    assert done.planned() == explained
 
 
 def test_a_tracking_server_that_is_down_fails_nothing(done: Workflow) -> None:

@@ -1,5 +1,6 @@
 # The page people read.
 # Times are shown of this config's jobs only: the folder may hold those of other runs.
+RUN_STAGES = ["train", "evaluate"] + (["explain"] if CONFIG.report.saliency else [])
 JOBS = [
     *(["phantom"] if PHANTOM else []),
     *expand("verify_subset{subset}", subset=SUBSETS),
@@ -9,7 +10,7 @@ JOBS = [
     "verify_voxels",
     "candidates",
     *expand(
-        [f"{stage}_{{run}}_fold{{fold}}" for stage in ("train", "evaluate", "explain")],
+        [f"{stage}_{{run}}_fold{{fold}}" for stage in RUN_STAGES],
         run=RUNS,
         fold=FOLDS,
     ),
@@ -20,9 +21,14 @@ JOBS = [
 rule report:
     input:
         runs=expand(
-            [layout.PREDICTIONS, layout.EVALUATION, layout.SALIENCY],
+            [layout.PREDICTIONS, layout.EVALUATION],
             run=RUNS,
             fold=FOLDS,
+        ),
+        saliency=(
+            expand(layout.SALIENCY, run=RUNS, fold=FOLDS)
+            if CONFIG.report.saliency
+            else []
         ),
         metrics=layout.METRICS,
         summary=layout.SUMMARY_RECORD,

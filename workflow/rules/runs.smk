@@ -56,11 +56,11 @@ def gpu_share():
     return max(1, workflow.cores // GPUS)
 
 
-def tracking_attempt(wildcards):
-    """Changes while a run could not be sent: as a parameter it makes Snakemake try again."""
-    path = Path(layout.TRACKED.format(**wildcards))
+def tracking_attempt(wildcards, output):
+    """Changes while a run could not be sent: as a parameter it makes Snakemake try again, until it was."""
+    path = Path(output[0])
     try:
-        was_sent = json.loads(path.read_text())["sent"]
+        tracked = json.loads(path.read_text())
+        return tracked["attempt"] if tracked["sent"] else str(path.stat().st_mtime_ns)
     except (OSError, ValueError, KeyError):
         return ""
-    return "" if was_sent else str(path.stat().st_mtime_ns)

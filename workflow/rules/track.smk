@@ -21,7 +21,7 @@ rule track:
     log:
         layout.LOG.format("track_{run}_fold{fold}"),
     conda:
-        "../../envs/luna.yaml"
+        "../../envs/tracking.yaml"
     params:
         code=code("track"),
         options=options(CONFIG.tracking, "tracking."),
@@ -32,4 +32,4 @@ rule track:
         '("$PYTHON" "$SCRIPTS/track.py" --model {input.model:q} --history {input.history:q}'
         " --validation {input.validation:q} --predictions {input.predictions:q}"
         " --evaluation {input.evaluation:q} --verification {input.verification:q}"
-        " {params.options} --out {output:q}) 2>&1 | tee {log:q} >&2"
+        " {params.options} --attempt={params.attempt:q} --out {output:q}) 2>&1 | tee {log:q} >&2"

@@ -50,8 +50,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parser().parse_args(argv)
     _, crops = candidates_and_crops(options)
     names = ResultFiles.__dataclass_fields__
-    results = read_results(ResultFiles(**{name: getattr(options, name) for name in names}), options.sweeps)
-    write_report(results, crops, section_of(options, ReportSettings, "report."), options.out)
+    settings = section_of(options, ReportSettings, "report.")
+    files = ResultFiles(**{name: getattr(options, name) for name in names})
+    results = read_results(files, options.sweeps, settings.saliency)
+    write_report(results, crops, settings, options.out)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ def parser() -> argparse.ArgumentParser:
     for name in TrackedFiles.__dataclass_fields__:
         parser.add_argument(f"--{name}", type=Path, required=True, help=f"file of the {name}")
     parser.add_argument("--out", type=Path, required=True, help="tracked.json to write")
+    parser.add_argument("--attempt", default="", help="a word to keep in tracked.json")
     add_section(parser, TrackingSettings, "tracking.")
     return parser
 
@@ -26,7 +27,8 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> None:
     options = parser().parse_args(argv)
     files = TrackedFiles(**{name: getattr(options, name) for name in TrackedFiles.__dataclass_fields__})
-    track(files, section_of(options, TrackingSettings, "tracking."), options.out)
+    settings = section_of(options, TrackingSettings, "tracking.")
+    track(files, settings, options.out, options.attempt)
 
 
 if __name__ == "__main__":

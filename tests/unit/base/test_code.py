@@ -26,8 +26,8 @@ def test_closure_of_each_program() -> None:
     assert {"model.luna", "training.loop", "batches.augment"} <= modules_of("train")
     assert not {"scoring.froc", "report.page", "scoring.assess"} & modules_of("train")
     assert {"scoring.froc", "scoring.assess", "model.luna"} <= modules_of("evaluate")
-    assert {"report.page", "report.plots"} <= modules_of("report")
-    assert not {"report.page", "report.plots"} & modules_of("evaluate")
+    assert {"report.page", "report.figures"} <= modules_of("report")
+    assert not {"report.page", "report.figures"} & modules_of("evaluate")
 
 
 def test_a_program_depends_only_on_the_sections_of_the_config_that_it_uses() -> None:

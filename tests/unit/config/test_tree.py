@@ -203,6 +203,12 @@ def test_a_value_more_changes_no_run() -> None:
         ),
         ({"run": "a"}, ["- sweeps.x.values: this key is missing"]),
         (3, ["- sweeps.x: 3 is not allowed"]),
+        ({"run": ["a"], "values": {"epochs": [1]}}, ["- sweeps.x.run: ['a'] is not allowed"]),
+        ({"run": "a", "values": {"augmentation": [{"noise": 1}]}}, ["sweeps.x.values", "with a dot"]),
+        (
+            {"run": "a", "values": {"epochs": [1], "epochs.b": [2]}},
+            ["sweeps.x.values", "epochs.b within"],
+        ),
     ],
 )
 def test_faults_of_sweeps_are_named_where_they_are_written(sweep: Any, words: list[str]) -> None:

@@ -28,7 +28,7 @@ def write_model(path: Path, crop: tuple[int, int, int], **network: Any) -> Path:
     weights = build_model(settings, crop).state_dict()
     ModelFile(
         weights=weights, crop=crop, clip=(-1000, 1000), threshold=0.25,
-        calibration=Scaling(slope=0.5, offset=-1), epoch=3, run="mine", fold=0,
+        calibration=Scaling(slope=0.5, offset=-1), choices=3, epoch=3, run="mine", fold=0,
         recipe=Recipe(epochs=3, model=settings), split=SplitSettings(), seed=5, key=KEY,
     ).save(path)  # fmt: skip
     write_csv(path.with_name("validation.csv"), pd.DataFrame(columns=PREDICTION_COLUMNS))

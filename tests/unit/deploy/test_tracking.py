@@ -1,6 +1,7 @@
 """Results sent to a real MLflow server, and to one that does not answer."""
 
 import json
+import shutil
 import time
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import track
 from mlflow.tracking import MlflowClient
 
 from conftest import Prepared, evaluation_outputs
+from luna.base.errors import UserError
 from luna.base.files import read_record, write_record
 from luna.data.records import CandidateCount, NoduleCount, SeriesCount, Verification
 from luna.model.file import ModelFile
@@ -88,7 +90,13 @@ def test_a_server_gets_everything_once(model: Path, tested: Path, tmp_path: Path
         assert copy.read_bytes() == model.read_bytes()
 
 
-def test_no_password_is_written_down(model: Path, tested: Path, tmp_path: Path) -> None:
-    address = f"http://me:secret@127.0.0.1:{free_port()}"
-    send(model, tested, tmp_path / "tracked.json", address)
-    assert "secret" not in (tmp_path / "tracked.json").read_text()
+def test_a_missing_file_is_no_fault_of_the_server(model: Path, tested: Path, tmp_path: Path) -> None:
+    shutil.copytree(model.parent, tmp_path / "run")
+    (tmp_path / "run" / "history.csv").unlink()
+    with pytest.raises(UserError, match=r"history.csv: no such file"):
+        send(tmp_path / "run" / model.name, tested, tmp_path / "tracked.json", "http://127.0.0.1:9")
+
+
+def test_an_address_with_a_password_is_refused(model: Path, tested: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"tracking.mlflow"):
+        send(model, tested, tmp_path / "tracked.json", "http://me:secret@127.0.0.1:9")

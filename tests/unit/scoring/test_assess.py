@@ -12,6 +12,7 @@ from luna.scoring.assess import (
     assess,
     compare_cpm,
     corrected,
+    cpm_samples,
     match,
     reliability,
     two_sided_p,
@@ -162,16 +163,19 @@ def scored(*scores: float) -> Matches:
 def test_two_runs_compared() -> None:
     """The share of resamples that the first wins; a tie is half a win."""
     scoring = Scoring(bootstrap=200, seed=0)
-    good, half, bad = scored(0.9, 0.8), scored(0.9, 0.1), scored(0.1, 0.2)
-    assert compare_cpm(("a", good), ("b", bad), scoring).won == 1
-    assert compare_cpm(("a", bad), ("b", good), scoring).won == 0
-    assert compare_cpm(("a", good), ("b", good), scoring).won == 0.5
-    against_half = compare_cpm(("a", good), ("b", half), scoring)
+    without = Matches(2, np.empty(0), np.empty(0, int), np.empty(0), np.array([0.5]), np.array([0]), 0, 0, 0)
+    good, half, bad, none = (
+        cpm_samples("run", each, scoring)
+        for each in (scored(0.9, 0.8), scored(0.9, 0.1), scored(0.1, 0.2), without)
+    )
+    assert compare_cpm(good, bad).won == 1
+    assert compare_cpm(bad, good).won == 0
+    assert compare_cpm(good, good).won == 0.5
+    against_half = compare_cpm(good, half)
     # They tie where the scan is drawn twice in which both find the nodule: a quarter of the resamples.
     assert against_half.won == pytest.approx(0.875, abs=0.05)
     assert against_half.difference == pytest.approx(0.5)
-    without = Matches(2, np.empty(0), np.empty(0, int), np.empty(0), np.array([0.5]), np.array([0]), 0, 0, 0)
-    assert compare_cpm(("a", without), ("b", good), scoring).won is None
+    assert compare_cpm(none, good).won is None
 
 
 def test_p_of_a_difference() -> None:
@@ -213,3 +217,7 @@ def test_by_threshold() -> None:
     assert (half.true_positives, half.false_positives, half.precision, half.recall) == (1, 1, 0.5, 0.5)
     assert half.sensitivity == pytest.approx(1 / 3)
     assert half.false_positives_per_scan == 0.5
+    whole = Truth(truth.series_uids, truth.annotations, whole_series=False)
+    assert {each.false_positives_per_scan for each in assessed(table, whole, [0.5] * 4).by_threshold} == {
+        None
+    }

@@ -72,7 +72,9 @@ def test_too_little_data() -> None:
     assert found.why_none == "22 validation series with candidate nodules are needed, and there are 21"
     assert guaranteed_threshold(validation(np.random.default_rng(0), 22), 0.1, 0.9).threshold is not None
     empty = validation(np.random.default_rng(0), 1)[:0]
-    assert guaranteed_threshold(empty, 0.1, 0.9).threshold is None
+    assert "not validated" in str(guaranteed_threshold(empty, 0.1, 0.9).why_none)
+    at_zero = pd.DataFrame({"seriesuid": range(30), "class": 1, "probability": 0.0})
+    assert "probability of 0" in str(guaranteed_threshold(at_zero, 0.1, 0.9).why_none)
 
 
 def test_the_threshold_lies_below_the_first_nodule_that_would_be_too_much() -> None:

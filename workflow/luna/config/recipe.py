@@ -160,6 +160,11 @@ class Recipe(Section):
         return self.init_weights == "shipped"
 
     @property
+    def starts_from_file(self) -> bool:
+        """Whether it starts from weights of a file, of which nothing more is known."""
+        return bool(self.init_weights) and not self.starts_from_shipped and self.earlier_run is None
+
+    @property
     def earlier_run(self) -> str | None:
         """The run whose weights this one starts from, if there is one."""
         before, _, name = self.init_weights.partition(":")

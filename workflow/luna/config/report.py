@@ -16,3 +16,6 @@ class ReportSettings(Section):
     negatives: Annotated[int, Field(ge=0, le=2000)] = 50
     """How many candidates without a nodule can be looked at for each run, those with the highest
     probabilities; all nodules can."""
+
+    saliency: bool = True
+    """Whether these candidates are shown with where the network looked, which takes a job a run and fold."""

@@ -1,16 +1,19 @@
 """The config's `sweeps`: one run for each of several values."""
 
+import re
 from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import Annotated, Any, NamedTuple
 
-from pydantic import Field
+from pydantic import Field, ValidationError, field_validator
 
 from luna.base.files import Record
 from luna.config.section import Section, nested
 
 RunName = Annotated[str, Field(pattern="^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-_NOT_IN_NAMES = str.maketrans(dict.fromkeys(" /\\:=,;'\"()[]{}*?!&|<>$#%@~`^", "-"))
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
+_LONGEST = 60
+"""Of a value in a name: a folder is called after it."""
 
 
 class Sweep(Section):
@@ -22,6 +25,16 @@ class Sweep(Section):
 
     values: Annotated[dict[str, Annotated[tuple[Any, ...], Field(min_length=1)]], Field(min_length=1)]
     """Lists of values by the recipe's keys; keys of a section within it with a dot (augmentation.noise)."""
+
+    @field_validator("values")
+    @classmethod
+    def _keys_of_single_values(cls, values: dict[str, tuple[Any, ...]]) -> dict[str, tuple[Any, ...]]:
+        for key, each in values.items():
+            if any(isinstance(value, Mapping) for value in each):
+                raise ValueError(f"has a section under {key}: name its keys with a dot, such as {key}.noise")
+            if within := [other for other in values if other.startswith(f"{key}.")]:
+                raise ValueError(f"has {within[0]} within {key}")
+        return values
 
 
 class SweptRun(NamedTuple):
@@ -44,15 +57,15 @@ def swept_runs(sweeps: Any) -> Iterator[tuple[str, str, SweptRun]]:
     What is not written as a sweep is left out: the validation of the config says what is wrong with it.
     """
     for sweep, given in sweeps.items() if isinstance(sweeps, Mapping) else ():
-        values = given.get("values") if isinstance(given, Mapping) else None
-        if not isinstance(values, Mapping):
+        try:
+            checked = Sweep.model_validate(given)
+        except ValidationError:
             continue
-        if not values or not all(isinstance(each, list | tuple) for each in values.values()):
-            continue
+        values = checked.values
         for combination in product(*values.values()):
             own = dict(zip(map(str, values), combination, strict=True))
             name = "_".join([str(sweep), *(f"{key}-{_as_name(value)}" for key, value in own.items())])
-            yield name, given.get("run"), SweptRun(str(sweep), own)
+            yield name, checked.run, SweptRun(str(sweep), own)
 
 
 def laid_over(recipe: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
@@ -73,4 +86,4 @@ def swept_recipe(recipe: Mapping[str, Any], run: SweptRun) -> dict[str, Any]:
 
 def _as_name(value: Any) -> str:
     text = "x".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-    return text.translate(_NOT_IN_NAMES).strip("-") or "empty"
+    return _NOT_IN_NAMES.sub("-", text)[-_LONGEST:] or "empty"

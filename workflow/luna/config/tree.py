@@ -141,6 +141,8 @@ Swept = Mapping[str, tuple[Any, SweptRun]]
 
 def _named(place: Place, swept: Swept) -> str:
     """How a place is called: that of a sweep's run after the sweep, where it is written."""
+    if len(place) > 2 and place[0] == "runs" and place[1] in swept and place[2] == "[key]":
+        return f"sweeps.{swept[str(place[1])][1].sweep}"
     if len(place) > 2 and place[0] == "runs" and place[1] in swept:
         sweep = swept[str(place[1])][1].sweep
         return f"sweeps.{sweep}.values.{dotted(place[2:])}"

@@ -31,6 +31,13 @@ class CropSource(Protocol):
         """Fill `out` (int16, settings.block, contiguous) with the crop of a row of candidates.csv."""
 
 
+def crop_of(source: CropSource, row: int) -> HuArray:
+    """The crop of a row of candidates.csv without its margin, int16 settings.crop."""
+    block = np.empty(source.settings.block, dtype=np.int16)
+    source.read(row, block)
+    return block[source.settings.middle]
+
+
 class CachedCrops:
     """Crops of all candidates, read from the cache.
 

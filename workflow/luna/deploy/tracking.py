@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 import pandas as pd
 
@@ -53,7 +52,10 @@ class TrackedFiles:
 
 
 class Tracked(Record):
-    """What became of a run: tracked.json. why_not: why it was not sent. mlflow_run: its id on the server."""
+    """What became of a run: tracked.json. why_not: why it was not sent. mlflow_run: its id on the server.
+
+    attempt: what told the rule to try, so that it need not try again.
+    """
 
     version: Literal[1] = 1
     mlflow: str
@@ -61,39 +63,38 @@ class Tracked(Record):
     sent: bool
     mlflow_run: str | None
     why_not: str | None
+    attempt: str
 
 
-def track(files: TrackedFiles, settings: TrackingSettings, out: Path) -> None:
-    """Send the results, and write what became of it to `out`.
+def track(files: TrackedFiles, settings: TrackingSettings, out: Path, attempt: str = "") -> None:
+    """Send the results, and write what became of it to `out`. attempt: kept there.
 
     A server that cannot be reached, or refuses, is only reported. Raises UserError where a file is missing or
     the package for MLflow is not installed.
     """
+    if missing := [str(path) for path in vars(files).values() if not path.is_file()]:
+        raise UserError("not all results are there to be sent", [f"{path}: no such file" for path in missing])
     trained, evaluation = ModelFile.load(files.model), read_record(files.evaluation, Evaluation)
     client = _client(settings.mlflow)
     run, why_not = None, None
     try:
         run = _send(client, files, settings, trained, evaluation)
+    except UserError:
+        raise  # of a file that is damaged
     except Exception as error:
         # MLflow raises its own errors, those of requests and, for a strange answer, almost any other.
-        text = str(error).replace(settings.mlflow, _without_password(settings.mlflow))
-        why_not = f"{type(error).__name__}: {text.splitlines()[0] if text else 'no reason given'}"
+        text = str(error) or "no reason given"
+        why_not = f"{type(error).__name__}: {text.splitlines()[0]}"
         log.warning(
             "%s fold %d was not sent to %s (%s); its files are complete, and the next start of the workflow"
             " sends it",
-            trained.run, trained.fold, _without_password(settings.mlflow), why_not,
+            trained.run, trained.fold, settings.mlflow, why_not,
         )  # fmt: skip
     record = Tracked(
-        mlflow=_without_password(settings.mlflow), experiment=settings.experiment, sent=run is not None,
-        mlflow_run=run, why_not=why_not,
+        mlflow=settings.mlflow, experiment=settings.experiment, sent=run is not None,
+        mlflow_run=run, why_not=why_not, attempt=attempt,
     )  # fmt: skip
     write_record(out, record)
-
-
-def _without_password(uri: str) -> str:
-    """An address as it may be written down."""
-    parts = urlsplit(uri)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def _client(uri: str) -> Any:

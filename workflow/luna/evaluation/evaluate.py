@@ -83,11 +83,9 @@ def evaluate(
     uids = list(series["seriesuid"]) if leaks else tested_series(candidates, series, trained.fold)
     truth = Truth(uids, job.annotations, job.excluded, whole_series=not leaks)
     matches = match(predictions, truth, job.scoring)
-    thresholds = [np.full(len(predictions), each) for each in (threshold, guarantee.threshold or np.nan)]
-    assessment = assess(
-        predictions, matches, truth, thresholds[0], job.scoring,
-        None if guarantee.threshold is None else thresholds[1],
-    )  # fmt: skip
+    chosen = np.full(len(predictions), threshold)
+    guaranteed = None if guarantee.threshold is None else np.full(len(predictions), guarantee.threshold)
+    assessment = assess(predictions, matches, truth, chosen, job.scoring, guaranteed)
     evaluation = Evaluation(
         **dict(assessment),
         run=trained.run,
@@ -110,13 +108,18 @@ def evaluate(
 
 
 def _guarantee(trained: ModelFile, validation: pd.DataFrame, judging: JudgingSettings) -> Guarantee:
-    """The threshold with a guarantee; the same candidates chose the epoch, so each epoch was a choice."""
+    """The threshold with a guarantee, where the validation series can give one."""
+    reason = None
     if trained.split.method == "stride":
+        reason = "with split method stride the series of validation and training are the same"
+    elif trained.recipe.starts_from_file:
+        reason = "it starts from weights of a file, which may have been trained on these series"
+    if reason:
         return Guarantee(
             miss_rate=judging.miss_rate, confidence=judging.confidence, series=0, threshold=None, missed=None,
-            why_none="with split method stride the series of validation and training are the same",
+            why_none=reason,
         )  # fmt: skip
-    return guaranteed_threshold(validation, judging.miss_rate, judging.confidence, trained.recipe.epochs)
+    return guaranteed_threshold(validation, judging.miss_rate, judging.confidence, trained.choices)
 
 
 def _predict(

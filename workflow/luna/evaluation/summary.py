@@ -10,13 +10,16 @@ import pandas as pd
 from luna.base.files import read_record, write_csv, write_record
 from luna.config.evaluation import Scoring
 from luna.data.tables import read_stage_table
-from luna.scoring.assess import Truth, assess, compare_cpm, corrected, match
+from luna.scoring.assess import Truth, assess, compare_cpm, corrected, cpm_samples, match
 from luna.scoring.froc import Matches
 from luna.scoring.metrics import COUNTS, NAMES
 from luna.scoring.predictions import TESTED_COLUMNS
 from luna.scoring.records import Comparison, Evaluation, Reliability, RunSummary, Summary
 
 Cells = dict[str, str | int | float | None]
+
+Tested = dict[str, list[tuple[Evaluation, pd.DataFrame]]]
+"""Each run's folds: their evaluations and predictions."""
 
 METRICS_COLUMNS = ["run", "fold", "epoch", "split", "samples_seen", *COUNTS, *NAMES]
 """One row per run, fold, epoch and split: trn and val for every epoch, tst once for the best one."""
@@ -43,25 +46,29 @@ def summarise(
     folders: one per run and fold, with history.csv, predictions.csv and evaluation.json. A run's folds
     are joined before they are scored, as the challenge does.
     """
-    histories, runs, matches = [], {}, {}
-    tested: dict[str, list[tuple[Evaluation, pd.DataFrame]]] = {}
+    histories, runs, samples = [], {}, []
+    tested: Tested = {}
     for folder in folders:
         evaluation = read_record(folder / "evaluation.json", Evaluation)
         history = read_stage_table(folder / "history.csv", METRICS_COLUMNS)
         histories.append(pd.concat([history, _test_row(evaluation, history)]))
         predictions = read_stage_table(folder / "predictions.csv", TESTED_COLUMNS)
         tested.setdefault(evaluation.run, []).append((evaluation, predictions))
+    chosen = _thresholds(tested)
     for run, folds in tested.items():
-        runs[run], matches[run] = _joined(folds, annotations, excluded, scoring)
-    comparisons = corrected(
-        [
-            compare_cpm((first, matches[first]), (second, matches[second]), scoring)
-            for first, second in combinations(runs, 2)
-        ]
-    )
+        runs[run], matches = _joined(folds, annotations, excluded, scoring, chosen)
+        samples.append(cpm_samples(run, matches, scoring))
+    comparisons = corrected([compare_cpm(*pair) for pair in combinations(samples, 2)])
     write_csv(out.metrics, pd.concat(histories)[METRICS_COLUMNS])
     write_csv(out.table, pd.DataFrame([_table_row(run, each, comparisons) for run, each in runs.items()]))
     write_record(out.record, Summary(bootstrap=scoring.bootstrap, runs=runs, comparisons=comparisons))
+
+
+def _thresholds(tested: Tested) -> set[float]:
+    """Those that were chosen for any run and fold."""
+    evaluations = [evaluation for folds in tested.values() for evaluation, _ in folds]
+    guaranteed = [each.guarantee.threshold for each in evaluations]
+    return {each.threshold for each in evaluations} | {each for each in guaranteed if each is not None}
 
 
 def _test_row(evaluation: Evaluation, history: pd.DataFrame) -> pd.DataFrame:
@@ -81,6 +88,7 @@ def _joined(
     annotations: pd.DataFrame,
     excluded: pd.DataFrame | None,
     scoring: Scoring,
+    thresholds: set[float],
 ) -> tuple[RunSummary, Matches]:
     evaluations = [evaluation for evaluation, _ in folds]
     leaks = any(evaluation.leaks for evaluation in evaluations)
@@ -95,7 +103,7 @@ def _joined(
     has_guarantee = all(each.threshold is not None for each in guarantees)
     assessment = assess(
         predictions, matches, truth, predictions["threshold"].to_numpy(), scoring,
-        predictions["guaranteed"].to_numpy(dtype=float) if has_guarantee else None,
+        predictions["guaranteed"].to_numpy(dtype=float) if has_guarantee else None, thresholds,
     )  # fmt: skip
     summary = RunSummary(
         **dict(assessment),
@@ -152,7 +160,7 @@ def _comparison_cells(run: str, comparisons: list[Comparison]) -> dict[str, str]
     """The other runs, by what can be said of their CPM against this run's; names with blanks between."""
     better, worse, unclear = [], [], []
     for each in comparisons:
-        if run not in (each.first, each.second):
+        if run not in (each.first, each.second) or each.p_holm is None:
             continue
         other = each.second if each.first == run else each.first
         if not each.is_real:

@@ -11,6 +11,7 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, is_tensor, nn
 
+from luna.base.digests import digest
 from luna.base.errors import UserError
 from luna.base.files import atomic_path
 from luna.config.cache import CropSettings
@@ -43,7 +44,8 @@ class ModelFile:
     """A trained model.
 
     weights: of the best epoch. crop: voxels (index, row, column); clip: HU range of the input.
-    threshold: the probability above which a candidate is called a nodule. calibration: makes its
+    threshold: the probability above which a candidate is called a nodule. choices: from how many epochs, its
+    own times those of the runs that it starts from, its validation set chose it. calibration: makes its
     probabilities those that hold among the candidates of its validation set. key: all that the training
     depended on.
     """
@@ -53,6 +55,7 @@ class ModelFile:
     clip: tuple[int, int]
     threshold: float
     calibration: Scaling | Isotonic
+    choices: int
     epoch: int
     run: str
     fold: int
@@ -134,20 +137,22 @@ def load_tensors(path: Path) -> Any:
         raise DamagedFileError(str(error).split("\n")[0]) from error
 
 
+def weights_digest(path: Path) -> str:
+    """Changes with the weights in a file, not with what else is in it.
+
+    Raises UserError where the file cannot be read.
+    """
+    state = _read_weights(path)
+    return digest([[name, list(value.shape), value.contiguous().numpy().tobytes().hex()]
+                   for name, value in sorted(state.items())])  # fmt: skip
+
+
 def load_weights(model: nn.Module, path: Path, may_differ: str = "") -> None:
     """Load weights, strictly: UserError lists every name that does not fit.
 
     may_differ: those whose name begins so stay as they are where their shape is another.
     """
-    try:
-        state = load_tensors(path)
-    except (DamagedFileError, FileNotFoundError) as error:
-        raise UserError(f"{path}: no readable weights ({error})") from error
-    if isinstance(state, dict):
-        keys = ("weights", "model_state", "state_dict")
-        state = next((state[key] for key in keys if key in state), state)
-    if not isinstance(state, dict) or not all(is_tensor(value) for value in state.values()):
-        raise UserError(f"{path}: holds no weights: a dict of tensors by name is needed")
+    state = _read_weights(path)
     own = model.state_dict()
     heads = [name for name in own if may_differ and name.startswith(may_differ) and name in state]
     kept = [name for name in heads if state[name].shape != own[name].shape]
@@ -164,6 +169,20 @@ def load_weights(model: nn.Module, path: Path, may_differ: str = "") -> None:
     if problems:
         raise UserError(f"{path}: the weights do not fit the model", problems)
     model.load_state_dict(state)
+
+
+def _read_weights(path: Path) -> Weights:
+    """The weights in a model.pt or in a file of weights only."""
+    try:
+        state = load_tensors(path)
+    except (DamagedFileError, FileNotFoundError) as error:
+        raise UserError(f"{path}: no readable weights ({error})") from error
+    if isinstance(state, dict):
+        keys = ("weights", "model_state", "state_dict")
+        state = next((state[key] for key in keys if key in state), state)
+    if not isinstance(state, dict) or not all(is_tensor(value) for value in state.values()):
+        raise UserError(f"{path}: holds no weights: a dict of tensors by name is needed")
+    return state
 
 
 def copied(weights: Weights) -> Weights:

@@ -1,1 +1,1 @@
-"""The report page: results read, findings in words, plots."""
+"""The report page: results read, findings in words, figures."""

@@ -109,7 +109,7 @@ def chart(
     return Chart(name, title, spec, columns, rows)
 
 
-def x_axis(field: str, title: str, **more: Any) -> Spec:
+def numbers(field: str, title: str, **more: Any) -> Spec:
     """An axis of numbers; more: other keys of the channel."""
     return {"field": field, "type": "quantitative", "title": title, **more}
 
@@ -123,7 +123,8 @@ def run_colour(runs: Sequence[str]) -> Spec:
 
 def run_dash(runs: Sequence[str]) -> Spec:
     """The dash of each run: colours alone would leave out who does not see them."""
-    dashes = [_DASHES[n % len(_DASHES)] for n in range(len(runs))]
+    # After six runs colours come again, with other dashes.
+    dashes = [_DASHES[(n + n // len(_LIGHT)) % len(_DASHES)] for n in range(len(runs))]
     return {"field": "run", "type": "nominal", "scale": {"domain": list(runs), "range": dashes}}
 
 

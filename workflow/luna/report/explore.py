@@ -9,7 +9,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from luna.base.arrays import FloatArray, HuArray
-from luna.crops.sources import CropSource
+from luna.crops.sources import CropSource, crop_of
 from luna.data.series import grid_of
 from luna.data.tables import IRC, XYZ
 from luna.pages.png import tiled
@@ -46,7 +46,7 @@ def exploration(results: Results, crops: CropSource, negatives: int) -> dict[str
                 "diameter": _rounded(row["diameter_mm"], 1),
                 "xyz": [_rounded(row[name], 1) for name in XYZ], "irc": [int(row[name]) for name in IRC],
                 "mm": [_rounded(step, 3) for step in grid.spacing[::-1]],
-                "slices": slices_picture(_crop(crops, number)[turned]),
+                "slices": slices_picture(crop_of(crops, number)[turned]),
                 "saliency": {
                     run: saliency_picture(results.saliency[run].of(number)[turned])
                     for run in runs
@@ -57,9 +57,7 @@ def exploration(results: Results, crops: CropSource, negatives: int) -> dict[str
     for index, run in enumerate(runs):
         own = tables[run][tables[run]["id"].isin(place)]
         for row in own.itertuples():
-            scores.append(
-                [index, place[row.id], row.fold, _rounded(row.probability, 5), _rounded(row.calibrated, 5)]
-            )
+            scores.append([index, place[row.id], row.fold, _digits(row.probability), _digits(row.calibrated)])
     return {
         "runs": [_run(run, results) for run in runs],
         "shape": list(crops.settings.crop), "tiles": TILES, "hu": [LOWEST_HU, HIGHEST_HU],
@@ -93,24 +91,24 @@ def _webp(grey: npt.NDArray[np.uint8], quality: int) -> str:
     return base64.b64encode(buffer.getvalue()).decode()
 
 
-def _crop(crops: CropSource, row: int) -> HuArray:
-    block = np.empty(crops.settings.block, dtype=np.int16)
-    crops.read(row, block)
-    return block[crops.settings.middle]
-
-
 def _run(run: str, results: Results) -> dict[str, Any]:
     """A run's thresholds and what is known at each that a reader can choose."""
     summary = results.runs[run]
     guaranteed = [each.threshold for each in summary.guarantees]
-    names = ("threshold", "true_positives", "false_positives", "false_negatives", "true_negatives",
+    names = ("true_positives", "false_positives", "false_negatives", "true_negatives",
              "precision", "recall", "f1", "sensitivity", "false_positives_per_scan")  # fmt: skip
     return {
         "name": run,
-        "chosen": [_rounded(each, 4) for each in summary.thresholds],
-        "guaranteed": [_rounded(each, 4) for each in guaranteed if each is not None],
-        "at": {name: [_rounded(getattr(each, name), 4) for each in summary.by_threshold] for name in names},
+        "chosen": summary.thresholds,
+        "guaranteed": guaranteed if None not in guaranteed else [],
+        "thresholds": [each.threshold for each in summary.by_threshold],
+        "at": {name: [_digits(getattr(each, name)) for each in summary.by_threshold] for name in names},
     }
+
+
+def _digits(value: float | None) -> float | None:
+    """Enough digits to be on the right side of every threshold."""
+    return None if value is None else float(f"{value:.7g}")
 
 
 def _rounded(value: float | None, digits: int) -> float | None:

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import precision_recall_curve, roc_curve
 
+from luna.base.arrays import FloatArray
 from luna.config.section import value_at
 from luna.report.charts import (
     Chart,
@@ -16,9 +17,9 @@ from luna.report.charts import (
     chosen,
     diagonal,
     lines,
+    numbers,
     run_colour,
     tooltip,
-    x_axis,
 )
 from luna.report.results import Results
 from luna.scoring.froc import RATES
@@ -92,7 +93,7 @@ def froc(runs: Mapping[str, RunSummary]) -> Chart:
         "values": list(RATES),
         "labelExpr": _AS_FRACTION,
     }
-    x = x_axis("rate", "false positives per scan", scale=scale, axis=axis)
+    x = numbers("rate", "false positives per scan", scale=scale, axis=axis)
     bands = [
         {
             "data": {"name": "values"},
@@ -102,7 +103,7 @@ def froc(runs: Mapping[str, RunSummary]) -> Chart:
         }
         for run, colour in zip(runs, run_colour(list(runs))["scale"]["range"], strict=True)
     ]
-    y = x_axis("sensitivity", "sensitivity", scale=_SHARE)
+    y = numbers("sensitivity", "sensitivity", scale=_SHARE)
     layers = [*bands, *lines(list(runs), x, y, columns), chosen(list(runs), "rate", "sensitivity")]
     return chart("froc", "FROC: sensitivity by false positives per scan", columns, rows, layers)
 
@@ -114,8 +115,13 @@ def roc(results: Results) -> Chart:
     for run, (labels, probabilities) in _samples(results).items():
         if 0 < labels.sum() < len(labels):
             false, true, thresholds = roc_curve(labels, probabilities)
-            rows += _points(run, {"fpr": false, "recall": true, "threshold": np.minimum(thresholds, 1)})
-    x, y = x_axis("fpr", "false positive rate", scale=_SHARE), x_axis("recall", "recall", scale=_SHARE)
+            rows += _points(
+                run, {"fpr": false, "recall": true, "threshold": np.minimum(thresholds, 1)}, "fpr", "recall"
+            )
+    x, y = (
+        numbers("fpr", "false positive rate", scale=_SHARE),
+        numbers("recall", "recall", scale=_SHARE),
+    )
     runs = list(results.runs)
     layers = [diagonal(), *lines(runs, x, y, columns), chosen(runs, "fpr", "recall")]
     return chart("roc", "ROC: recall by false positive rate", columns, rows, layers)
@@ -127,12 +133,17 @@ def precision_recall(results: Results) -> Chart:
     rows: Rows = []
     for run, (labels, probabilities) in _samples(results).items():
         if labels.any():
-            precision, recall, thresholds = precision_recall_curve(labels, probabilities)
+            precision, recall, thresholds = precision_recall_curve(
+                labels, probabilities, drop_intermediate=True
+            )
             values = {"recall": recall, "precision": precision, "threshold": np.append(thresholds, 1)}
-            rows += _points(run, {name: each[::-1] for name, each in values.items()})
-    x, y = x_axis("recall", "recall", scale=_SHARE), x_axis("precision", "precision", scale=_SHARE)
+            rows += _points(run, {name: each[::-1] for name, each in values.items()}, "recall", "precision")
+    x, y = (
+        numbers("recall", "recall", scale=_SHARE),
+        numbers("precision", "precision", scale=_SHARE),
+    )
     runs = list(results.runs)
-    layers = [*lines(runs, x, y, columns, interpolate="step-after"), chosen(runs, "recall", "precision")]
+    layers = [*lines(runs, x, y, columns, interpolate="step-before"), chosen(runs, "recall", "precision")]
     return chart("pr", "Precision by recall", columns, rows, layers)
 
 
@@ -157,8 +168,8 @@ def reliability(runs: Mapping[str, RunSummary]) -> Chart:
         for run, summary in runs.items()
         for each in summary.reliability[kind].bins
     ]
-    x = x_axis("probability", "predicted probability", scale=_SHARE)
-    y = x_axis("nodules", "share of nodules", scale=_SHARE)
+    x = numbers("probability", "predicted probability", scale=_SHARE)
+    y = numbers("nodules", "share of nodules", scale=_SHARE)
     encoding = {"x": x, "y": y, "color": run_colour(list(runs))}
     panels = [
         {
@@ -196,8 +207,10 @@ def learning(history: pd.DataFrame, runs: Sequence[str], metric: str, best: Mapp
         }
         for row in means.to_dict("records")
     ]
-    x = x_axis("epoch", "epoch", axis={"tickMinStep": 1, "format": "d"}, scale={"nice": False, "zero": False})
-    y = x_axis("value", metric, scale={"zero": False})
+    x = numbers(
+        "epoch", "epoch", axis={"tickMinStep": 1, "format": "d"}, scale={"nice": False, "zero": False}
+    )
+    y = numbers("value", metric, scale={"zero": False})
     dash = {
         "field": "split",
         "type": "nominal",
@@ -258,7 +271,7 @@ def sizes(runs: Mapping[str, RunSummary]) -> Chart:
         {
             "data": {"name": "values"},
             "mark": {"type": "bar"},
-            "encoding": shared | {"y": x_axis("share", "share of nodules found", scale=_SHARE)},
+            "encoding": shared | {"y": numbers("share", "share of nodules found", scale=_SHARE)},
         },
         {
             "data": {"name": "values"},
@@ -280,9 +293,9 @@ def swept(results: Results, sweep: str, key: str) -> Chart:
     runs = [run for run in results.sweeps[sweep].runs if results.runs[run].froc.cpm is not None]
     values = [value_at(results.runs[run].recipe, key) for run in runs]
     if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
-        numbers = np.array(values, dtype=float)
-        is_wide = len(numbers) > 0 and numbers.min() > 0 and numbers.max() >= _WIDE * numbers.min()
-        x = x_axis("value", key, scale={"padding": 20} | ({"type": "log"} if is_wide else {"zero": False}))
+        given = np.array(values, dtype=float)
+        is_wide = len(given) > 0 and given.min() > 0 and given.max() >= _WIDE * given.min()
+        x = numbers("value", key, scale={"padding": 20} | ({"type": "log"} if is_wide else {"zero": False}))
     else:
         values = [" ".join(map(str, value)) if isinstance(value, tuple) else str(value) for value in values]
         x = {"field": "value", "type": "nominal", "title": key, "sort": None, "axis": {"labelAngle": 0}}
@@ -297,7 +310,7 @@ def swept(results: Results, sweep: str, key: str) -> Chart:
         }
         for run, value, score in zip(runs, values, scores, strict=True)
     ]
-    y = x_axis("cpm", "CPM", scale={"zero": False})
+    y = numbers("cpm", "CPM", scale={"zero": False})
     layers: list[Spec] = [
         {
             "data": {"name": "values"},
@@ -325,10 +338,12 @@ def _samples(results: Results) -> dict[str, tuple[Any, Any]]:
     }
 
 
-def _points(run: str, values: dict[str, Any]) -> Rows:
-    """Rows of a curve, thinned out where it has more points than a page shows."""
-    count = len(next(iter(values.values())))
-    kept = np.unique(np.linspace(0, count - 1, min(count, _MOST_POINTS)).astype(int))
+def _points(run: str, values: dict[str, FloatArray], x: str, y: str) -> Rows:
+    """Rows of a curve; of one with more points than a page shows, those that lie evenly along it."""
+    way = np.append(0, np.cumsum(np.abs(np.diff(values[x])) + np.abs(np.diff(values[y]))))
+    kept = np.arange(len(way))
+    if len(way) > _MOST_POINTS:
+        kept = np.unique(np.searchsorted(way, np.linspace(0, way[-1], _MOST_POINTS)))
     return [{"run": run} | {name: _short(each[n]) for name, each in values.items()} for n in kept]
 
 

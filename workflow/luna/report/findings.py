@@ -11,6 +11,7 @@ from luna.report.results import Results
 from luna.scoring.records import SIGNIFICANCE, Comparison, RunSummary, Summary
 
 _FEW_NODULES = 20
+_SMALLEST_P = 0.001
 _PAIRS_NAMED = 3
 """Up to so many pairs of runs have a sentence each."""
 
@@ -55,6 +56,13 @@ def recipe_differences(recipes: dict[str, Recipe]) -> dict[str, dict[str, str]]:
         for key in keys
         if len({values[run][key] for run in values}) > 1 or len(values) == 1
     }
+
+
+def p_text(value: float | None) -> str:
+    """A p-value as text; it is never 0."""
+    if value is None:
+        return "not defined"
+    return f"{value:.3f}" if value >= _SMALLEST_P else f"below {_SMALLEST_P}"
 
 
 def _run_warnings(run: str, summary: RunSummary) -> list[str]:
@@ -133,7 +141,8 @@ def _comparison_sentence(each: Comparison, count: int) -> str:
     if difference < 0:
         better, worse = worse, better
         difference, lower, upper = -difference, -upper, -lower
-    p = f"p = {each.p_holm:.3f}" + (" after correction" if count > 1 else "")
+    value = p_text(each.p_holm)
+    p = f"p {value if value[0].isalpha() else f'= {value}'}" + (" after correction" if count > 1 else "")
     interval = f"{difference:.3f} (95 % interval {lower:.3f} to {upper:.3f}; {p})"
     if each.is_real:
         return f"{better} is better than {worse}: its CPM is higher by {interval}."

@@ -12,7 +12,7 @@ import pandas as pd
 from luna.base.files import write_text
 from luna.config.report import ReportSettings
 from luna.config.section import plain_values_of
-from luna.crops.sources import CropSource
+from luna.crops.sources import CropSource, crop_of
 from luna.imaging.planes import LUNG_WINDOW_HU, three_planes
 from luna.pages.png import png
 from luna.pages.render import render, text_of
@@ -20,7 +20,7 @@ from luna.pages.security import content_security_policy
 from luna.report.charts import embedded_json, vega_bundle
 from luna.report.explore import exploration
 from luna.report.figures import figures
-from luna.report.findings import findings, recipe_differences
+from luna.report.findings import findings, p_text, recipe_differences
 from luna.report.results import Results
 from luna.scoring.predictions import PREDICTION_COLUMNS
 from luna.scoring.records import SIGNIFICANCE, RunSummary
@@ -65,6 +65,7 @@ def write_report(results: Results, crops: CropSource, settings: ReportSettings, 
     filters = {
         "figure": figure_text, "interval": interval_text, "threshold_words": threshold_words,
         "guarantee_words": guarantee_words,
+        "p": p_text,
         "value_at": lambda recipe, key: plain_values_of(recipe)[key],
     }  # fmt: skip
     write_text(out, render("report.html.j2", values, filters))
@@ -86,7 +87,7 @@ def threshold_words(summary: RunSummary, name: str) -> str:
     if name == "half":
         return "0.5"
     values = summary.thresholds if name == "chosen" else [each.threshold for each in summary.guarantees]
-    return f"{name}: {', '.join(f'{each:.3f}' for each in values if each is not None)}"
+    return f"{name}: {', '.join(f'{each:.3g}' for each in values if each is not None)}"
 
 
 def guarantee_words(summary: RunSummary) -> str:
@@ -96,14 +97,17 @@ def guarantee_words(summary: RunSummary) -> str:
         f"series miss on average at most {100 * first.miss_rate:g} % of their candidate nodules, with a"
         f" confidence of {100 * first.confidence:g} %"
     )
-    reasons = dict.fromkeys(each.why_none for each in summary.guarantees if each.why_none)
-    if reasons:
+    if all(each.threshold is None for each in summary.guarantees):
+        reasons = dict.fromkeys(each.why_none for each in summary.guarantees if each.why_none)
         return f"no threshold can promise that {promise}: {'; '.join(reasons)}."
-    values = ", ".join(f"{each.threshold:.3f}" for each in summary.guarantees)
-    return (
-        f"above {values}, {promise}. On the validation subset they missed"
-        f" {', '.join(f'{100 * (each.missed or 0):.1f} %' for each in summary.guarantees)}."
-    )
+    each_fold = [
+        f"fold {fold}: none ({each.why_none})"
+        if each.threshold is None
+        else f"fold {fold}: {each.threshold:.3g} (on the validation subset {100 * (each.missed or 0):.1f} %"
+        " were missed)"
+        for fold, each in zip(summary.folds, summary.guarantees, strict=True)
+    ]
+    return f"above these thresholds {promise}: {'; '.join(each_fold)}."
 
 
 def saliency_words(saliency: dict[str, Saliency]) -> str:
@@ -138,10 +142,8 @@ def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _picture(row: dict[str, Any], crops: CropSource, candidates: pd.DataFrame) -> dict[str, Any]:
-    block = np.empty(crops.settings.block, dtype=np.int16)
-    crops.read(int(row["id"]), block)
     place = candidates.iloc[int(row["id"])]
     return row | {
-        "image": png(three_planes(block[crops.settings.middle])),
+        "image": png(three_planes(crop_of(crops, int(row["id"])))),
         "irc": [int(place[name]) for name in ("index", "row", "col")],
     }

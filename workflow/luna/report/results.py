@@ -64,8 +64,8 @@ class ResultFiles:
     benchmarks: list[Path]
 
 
-def read_results(files: ResultFiles, sweeps: dict[str, SweepRuns]) -> Results:
-    """Read the workflow's results. Raises UserError for a file that is missing."""
+def read_results(files: ResultFiles, sweeps: dict[str, SweepRuns], saliency: bool = True) -> Results:
+    """Read the workflow's results, with saliency or not. Raises UserError for a file that is missing."""
     return Results(
         verification=read_record(files.verification, Verification),
         listing=read_record(files.listing, Listing),
@@ -74,7 +74,7 @@ def read_results(files: ResultFiles, sweeps: dict[str, SweepRuns]) -> Results:
         candidates=read_stage_table(files.candidates, LISTED_COLUMNS),
         series=read_stage_table(files.series, SERIES_COLUMNS),
         predictions=read_predictions(files.folders),
-        saliency=read_saliency(files.folders),
+        saliency=read_saliency(files.folders) if saliency else {},
         stages=_stage_costs(files.benchmarks),
         sweeps=sweeps,
     )

@@ -1,17 +1,19 @@
 """Everything that is computed from a set of predictions."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from sklearn.metrics import brier_score_loss, confusion_matrix
+from sklearn.metrics import brier_score_loss
 
 from luna.base.arrays import FloatArray, IntArray
 from luna.config.evaluation import Scoring
 from luna.scoring.bootstrap import Resampling, bootstrap_weights, interval, ratio
 from luna.scoring.froc import RATES, Froc, Matches, match_marks, score
-from luna.scoring.metrics import compute_metrics, precision_recall_f1
+from luna.scoring.metrics import compute_metrics
 from luna.scoring.records import (
     Assessment,
     AtThreshold,
@@ -68,11 +70,13 @@ def assess(
     thresholds: FloatArray,
     scoring: Scoring,
     guaranteed: FloatArray | None = None,
+    also: Collection[float] = (),
 ) -> Assessment:
     """Assess predictions (TESTED_COLUMNS) that `match` matched to the truth.
 
     thresholds: for each prediction, (n,), the one that was chosen on validation in its fold. guaranteed:
-    likewise, the one with a guarantee, where every fold has one.
+    likewise, the one with a guarantee, where every fold has one. also: thresholds that a reader can choose
+    beside THRESHOLDS.
     """
     labels = predictions["class"].to_numpy(dtype=np.int64)
     probabilities = predictions["probability"].to_numpy(dtype=float)
@@ -83,7 +87,7 @@ def assess(
     return Assessment(
         metrics=compute_metrics(labels, probabilities, cross_entropy(labels, probabilities)),
         at_threshold={name: at_threshold(labels, probabilities, each) for name, each in decided.items()},
-        by_threshold=[by_threshold(labels, probabilities, matches, each) for each in THRESHOLDS],
+        by_threshold=by_threshold(labels, probabilities, matches, {*THRESHOLDS, *also}, truth),
         reliability={
             "raw": reliability(labels, probabilities, resampling),
             "calibrated": reliability(labels, predictions["calibrated"].to_numpy(dtype=float), resampling),
@@ -103,26 +107,50 @@ def cross_entropy(labels: IntArray, probabilities: FloatArray) -> FloatArray:
 
 def at_threshold(labels: IntArray, probabilities: FloatArray, threshold: float | FloatArray) -> AtThreshold:
     """Precision, recall, F1 and the confusion counts of 'probability above threshold'."""
-    matrix = confusion_matrix(labels, probabilities > threshold, labels=[0, 1])
-    true_negatives, false_positives, false_negatives, true_positives = map(int, matrix.ravel())
-    rates = precision_recall_f1(labels, probabilities, threshold)
-    return AtThreshold(
-        precision=rates["precision"], recall=rates["recall"], f1=rates["f1"],
-        true_negatives=true_negatives, false_positives=false_positives,
-        false_negatives=false_negatives, true_positives=true_positives,
-    )  # fmt: skip
+    predicted, positive = probabilities > threshold, labels == 1
+    hits, false_alarms = int((predicted & positive).sum()), int((predicted & ~positive).sum())
+    return _counted(hits, false_alarms, int(positive.sum()), int((~positive).sum()))
 
 
 def by_threshold(
-    labels: IntArray, probabilities: FloatArray, matches: Matches, threshold: float
-) -> ByThreshold:
+    labels: IntArray, probabilities: FloatArray, matches: Matches, thresholds: Collection[float], truth: Truth
+) -> list[ByThreshold]:
     """What is known of 'probability above threshold' for candidates, nodules and scans."""
-    found = int((matches.nodule_scores > threshold).sum())
-    return ByThreshold(
-        **dict(at_threshold(labels, probabilities, threshold)),
-        threshold=threshold,
-        sensitivity=found / matches.nodules if matches.nodules else None,
-        false_positives_per_scan=float((matches.false_scores > threshold).sum()) / matches.scans,
+    positives, negatives, nodules, marks = (
+        np.sort(each)
+        for each in (
+            probabilities[labels == 1], probabilities[labels == 0],
+            matches.nodule_scores[matches.found], matches.false_scores,
+        )
+    )  # fmt: skip
+    found = []
+    for threshold in sorted(thresholds):
+        hits, false_alarms, found_nodules, false_marks = (
+            len(each) - int(np.searchsorted(each, threshold, side="right"))
+            for each in (positives, negatives, nodules, marks)
+        )
+        found.append(
+            ByThreshold(
+                **dict(_counted(hits, false_alarms, len(positives), len(negatives))),
+                threshold=threshold,
+                sensitivity=found_nodules / matches.nodules if matches.nodules else None,
+                false_positives_per_scan=false_marks / matches.scans if truth.whole_series else None,
+            )
+        )
+    return found
+
+
+def _counted(hits: int, false_alarms: int, positives: int, negatives: int) -> AtThreshold:
+    """From how many nodules and others are above a threshold, and how many there are."""
+    predicted = hits + false_alarms
+    return AtThreshold(
+        precision=hits / predicted if predicted else None,
+        recall=hits / positives if positives else None,
+        f1=2 * hits / (predicted + positives) if predicted + positives else None,
+        true_negatives=negatives - false_alarms,
+        false_positives=false_alarms,
+        false_negatives=positives - hits,
+        true_positives=hits,
     )
 
 
@@ -202,24 +230,36 @@ def reasons(labels: IntArray, matches: Matches, why_no_froc: str) -> list[str]:
     return found
 
 
-def compare_cpm(first: tuple[str, Matches], second: tuple[str, Matches], scoring: Scoring) -> Comparison:
-    """Two runs, (name, matches), compared by a paired bootstrap over series."""
-    if first[1].nodules == 0:
+class CpmSamples(NamedTuple):
+    """The CPM of a run, None where it is not defined, and of each resample of the series, (resamples,)."""
+
+    run: str
+    cpm: float | None
+    resampled: FloatArray
+
+
+def cpm_samples(run: str, matches: Matches, scoring: Scoring) -> CpmSamples:
+    """A run's CPM and those of the resamples, which are the same for every run."""
+    if matches.nodules == 0:
+        return CpmSamples(run, None, np.empty(0))
+    curve = Froc(matches)
+    weights = bootstrap_weights(matches.scans, scoring.bootstrap, scoring.seed)
+    resampled = np.array([curve.sensitivity(RATES, row).mean() for row in weights])
+    return CpmSamples(run, float(curve.sensitivity(RATES).mean()), resampled)
+
+
+def compare_cpm(first: CpmSamples, second: CpmSamples) -> Comparison:
+    """Two runs compared by a paired bootstrap over series."""
+    if first.cpm is None or second.cpm is None:
         return Comparison(
-            first=first[0], second=second[0], difference=None, lower=None, upper=None, won=None, p=None
+            first=first.run, second=second.run, difference=None, lower=None, upper=None, won=None, p=None
         )
-    curves = [Froc(matches) for _, matches in (first, second)]
-    point = [curve.sensitivity(RATES).mean() for curve in curves]
-    weights = bootstrap_weights(first[1].scans, scoring.bootstrap, scoring.seed)
-    resampled = np.array(
-        [[curve.sensitivity(RATES, row).mean() for curve in curves] for row in weights]
-    ).reshape(-1, 2)
-    difference = resampled[:, 0] - resampled[:, 1]
+    difference = first.resampled - second.resampled
     _, lower, upper = interval(difference)
     defined = difference[~np.isnan(difference)]
     won = float((defined > 0).mean() + (defined == 0).mean() / 2) if len(defined) else None
     return Comparison(
-        first=first[0], second=second[0], difference=float(point[0] - point[1]), lower=lower, upper=upper,
+        first=first.run, second=second.run, difference=first.cpm - second.cpm, lower=lower, upper=upper,
         won=won, p=two_sided_p(defined),
     )  # fmt: skip
 

@@ -3,7 +3,7 @@
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 from scipy.optimize import minimize
 from sklearn.isotonic import IsotonicRegression
 
@@ -32,6 +32,8 @@ class Scaling(Record):
 
     def of(self, probabilities: FloatArray) -> FloatArray:
         """The calibrated probabilities, in the same order, (n,)."""
+        if (self.slope, self.offset) == (1, 0):
+            return probabilities
         return _sigmoid(self.slope * _logit(probabilities) + self.offset)
 
 
@@ -44,6 +46,14 @@ class Isotonic(Record):
     kind: Literal["isotonic"] = "isotonic"
     probabilities: Annotated[tuple[Finite, ...], Field(min_length=1)]
     calibrated: Annotated[tuple[Finite, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _rises(self) -> "Isotonic":
+        if len(self.probabilities) != len(self.calibrated):
+            raise ValueError("has another number of values than of probabilities")
+        if list(self.probabilities) != sorted(self.probabilities):
+            raise ValueError("does not rise")
+        return self
 
     def of(self, probabilities: FloatArray) -> FloatArray:
         """The calibrated probabilities, in the same order, (n,)."""

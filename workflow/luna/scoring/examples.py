@@ -6,5 +6,6 @@ import pandas as pd
 def shown_candidates(predictions: pd.DataFrame, negatives: int) -> pd.DataFrame:
     """Rows of predictions.csv: all nodules, and as many others, those with the highest probabilities."""
     nodules = predictions[predictions["class"] == 1]
-    others = predictions[predictions["class"] == 0].nlargest(negatives, "probability", keep="first")
+    scored = predictions.astype({"probability": float})
+    others = scored[scored["class"] == 0].nlargest(negatives, "probability", keep="first")
     return pd.concat([nodules, others])

@@ -12,6 +12,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binom
 
+from luna.base.arrays import FloatArray
+from luna.scoring.metrics import just_below
 from luna.scoring.records import Guarantee
 
 
@@ -25,38 +27,45 @@ def guaranteed_threshold(
     too good, so each must pass at its share of the risk (Bonferroni).
     """
     nodules = validation[validation["class"] == 1]
-    series = nodules["seriesuid"].nunique()
+    found = Guarantee(
+        miss_rate=miss_rate, confidence=confidence, series=nodules["seriesuid"].nunique(), threshold=None,
+        missed=None, why_none=None,
+    )  # fmt: skip
     risk = (1 - confidence) / max(1, choices)
-
-    def outcome(threshold: float | None, missed: float | None, why_none: str | None) -> Guarantee:
-        return Guarantee(
-            miss_rate=miss_rate, confidence=confidence, series=series, threshold=threshold, missed=missed,
-            why_none=why_none,
-        )  # fmt: skip
-
-    if not np.isfinite(validation["probability"].to_numpy(dtype=float)).all():
-        return outcome(None, None, "some probabilities are no numbers")
-    needed = series_needed(miss_rate, risk)
-    if series < needed:
-        return outcome(
-            None,
-            None,
-            f"{needed} validation series with candidate nodules are needed, and there are {series}",
-        )
-    shares = 1 / nodules.groupby("seriesuid")["probability"].transform("size") / series
-    ordered = nodules.assign(share=shares).sort_values("probability", kind="stable")
-    scores = ordered["probability"].to_numpy()
-    # The threshold may be raised to the first nodule whose loss would make the rate too high.
-    missed_with = ordered.groupby("probability", sort=True)["share"].sum().cumsum()
-    missed_with = missed_with.reindex(scores).to_numpy()
-    passes = np.array([p_value(rate, series, miss_rate) <= risk for rate in missed_with])
-    if passes.all():
-        return outcome(None, None, "it holds at every threshold")
+    probabilities = validation["probability"].to_numpy(dtype=float)
+    if reason := _why_none(found, probabilities, risk):
+        return found.model_copy(update={"why_none": reason})
+    missed = _missed_with(nodules)
+    passes = np.array([p_value(rate, found.series, miss_rate) <= risk for rate in missed])
+    # Where all are missed nothing passes, so there is a first nodule that must not be.
     first = int(np.argmin(passes))
-    lower = validation["probability"][validation["probability"] < scores[first]]
-    below = float(lower.max()) if len(lower) else -1e-6
-    missed = float(missed_with[first - 1]) if first else 0.0
-    return outcome(float((scores[first] + below) / 2), missed, None)
+    score = float(missed.index[first])
+    if score == 0:
+        return found.model_copy(update={"why_none": "too many nodules have a probability of 0"})
+    return found.model_copy(
+        update={
+            "threshold": just_below(score, probabilities),
+            "missed": float(missed.iloc[first - 1]) if first else 0.0,
+        }
+    )
+
+
+def _why_none(found: Guarantee, probabilities: FloatArray, risk: float) -> str | None:
+    if not len(probabilities):
+        return "the model was not validated, for want of an epoch"
+    if not np.isfinite(probabilities).all():
+        return "some probabilities are no numbers"
+    needed = series_needed(found.miss_rate, risk)
+    if found.series < needed:
+        return f"{needed} validation series with candidate nodules are needed, and there are {found.series}"
+    return None
+
+
+def _missed_with(nodules: pd.DataFrame) -> pd.Series:
+    """The mean miss rate where all nodules up to a probability are missed, by that probability, rising."""
+    of_series = nodules.groupby("seriesuid")["probability"]
+    share = 1 / of_series.transform("size") / of_series.ngroups
+    return share.groupby(nodules["probability"], sort=True).sum().cumsum()
 
 
 def p_value(observed: float, count: int, allowed: float) -> float:

@@ -82,9 +82,15 @@ def best_threshold(labels: IntArray, probabilities: FloatArray) -> float:
         warnings.simplefilter("ignore")
         precision, recall, scores = precision_recall_curve(labels, probabilities)
     f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
-    best = int(np.argmax(f1[:-1]))
-    below = scores[best - 1] if best else -1e-6
-    return float((scores[best] + below) / 2)
+    return just_below(float(scores[int(np.argmax(f1[:-1]))]), probabilities)
+
+
+def just_below(score: float, probabilities: FloatArray) -> float:
+    """The threshold midway between a score and the next lower probability, or 0: the score is above it."""
+    if score == 0:
+        return -1e-6
+    lower = probabilities[probabilities < score]
+    return (score + (float(lower.max()) if len(lower) else 0.0)) / 2
 
 
 def is_better(value: float | None, best: float | None, name: str) -> bool:

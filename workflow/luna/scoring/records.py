@@ -30,12 +30,13 @@ class AtThreshold(Record):
 class ByThreshold(AtThreshold):
     """The same at one of many thresholds, with the challenge's sensitivity and false positives per scan.
 
-    sensitivity: of all nodules, those without a candidate included; None where there is none.
+    sensitivity: of all nodules, those without a candidate included; None where there is none. Neither is
+    defined where only some candidates of each series are tested.
     """
 
     threshold: float
     sensitivity: float | None
-    false_positives_per_scan: float
+    false_positives_per_scan: float | None
 
 
 class CalibrationBin(Record):

@@ -30,7 +30,8 @@ class Saliency:
 
     @cached_property
     def _place(self) -> dict[int, int]:
-        return {int(number): place for place, number in enumerate(self.ids)}
+        # Of a candidate that two folds tested, the first fold counts, as in the predictions.
+        return {int(number): place for place, number in reversed(list(enumerate(self.ids)))}
 
     def has(self, number: int) -> bool:
         """Whether there is a map of this candidate."""
@@ -59,8 +60,9 @@ class Saliency:
     @classmethod
     def joined(cls, folds: Sequence["Saliency"]) -> "Saliency":
         """Those of a run's folds together."""
+        known = [each.agreement for each in folds if np.isfinite(each.agreement)]
         return cls(
             np.concatenate([each.ids for each in folds]),
             np.concatenate([each.maps for each in folds]),
-            float(np.mean([each.agreement for each in folds])),
+            float(np.mean(known)) if known else np.nan,
         )

@@ -61,6 +61,7 @@ def write_results(
         clip=samples.source.settings.clip,
         threshold=best_threshold(labels, probabilities),
         calibration=fit_calibration(job.recipe.calibration, labels, probabilities),
+        choices=_choices(job),
         epoch=state.best.epoch,
         run=job.run,
         fold=job.fold,
@@ -70,3 +71,9 @@ def write_results(
         key=key,
     )
     model_file.save(job.model_file)
+
+
+def _choices(job: TrainingJob) -> int:
+    """From how many models the validation set chose: epochs, times the choices of the run it starts from."""
+    before = ModelFile.load(job.weights_of_run).choices if job.weights_of_run else 1
+    return before * max(1, job.recipe.epochs)

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from luna.base.digests import digest, file_checksum
+from luna.base.digests import digest
 from luna.base.randomness import torch_seed
 from luna.batches.dataset import LunaDataset
 from luna.batches.epoch import Epoch
@@ -16,7 +16,7 @@ from luna.config.machine import Logs, MachineSettings
 from luna.config.recipe import Recipe
 from luna.model.arithmetic import check_arithmetic
 from luna.model.build import build_model
-from luna.model.file import HEAD, load_weights
+from luna.model.file import HEAD, load_weights, weights_digest
 from luna.model.key import TrainingKey
 from luna.model.parallel import share
 from luna.runtime.device import place, uses_bf16
@@ -107,7 +107,7 @@ def training_key(
         seed=digest(job.seed),
         code=job.code,
         data=digest([training_set.digest, validation_set.digest]),
-        weights=file_checksum(job.weights_file) if job.weights_file else "",
+        weights=weights_digest(job.weights_file) if job.weights_file else "",
         device=device_kind,
         arithmetic="bf16" if uses_bf16(torch.device(device_kind), recipe.precision) else "fp32",
         torch=str(torch.__version__),

@@ -1,6 +1,9 @@
 const data = JSON.parse(document.getElementById("exploration").textContent);
 const byId = (name) => document.getElementById(name);
-const text = (value, digits = 3) => (value === null ? "not defined" : value.toFixed(digits));
+const text = (value, digits = 3) => {
+  if (value === null) return "not defined";
+  return value > 0 && value < 0.1 ? value.toPrecision(digits) : value.toFixed(digits);
+};
 const element = (tag, content, attributes = {}) => {
   const made = document.createElement(tag);
   made.textContent = content;
@@ -26,7 +29,7 @@ const charts = [...document.querySelectorAll("script[data-chart]")].map(async (s
 });
 
 // ---- The threshold, for all runs at once.
-const thresholds = data.runs[0].at.threshold;
+const { thresholds } = data.runs[0];
 const slider = byId("threshold");
 const nearest = (value) =>
   thresholds.reduce((best, each, n) => (Math.abs(each - value) < Math.abs(thresholds[best] - value) ? n : best), 0);
@@ -56,8 +59,8 @@ const CURVES = { froc: ["rate", "sensitivity"], roc: ["fpr", "recall"], pr: ["re
 function showThreshold(n) {
   threshold = thresholds[n];
   slider.value = n;
-  slider.setAttribute("aria-valuetext", `probability above ${threshold}`);
-  byId("threshold-value").textContent = threshold;
+  slider.setAttribute("aria-valuetext", `probability above ${Number(threshold.toPrecision(4))}`);
+  byId("threshold-value").textContent = Number(threshold.toPrecision(4));
   byId("at-threshold").replaceChildren(
     ...data.runs.map((run) => {
       const row = document.createElement("tr");
@@ -68,7 +71,9 @@ function showThreshold(n) {
   const points = data.runs.map((run) => pointAt(run, n));
   for (const [name, [x, y]] of Object.entries(CURVES)) {
     // On the FROC's axis, which is logarithmic, no rate below 1/8 has a place.
-    const drawn = points.filter((each) => each[x] !== null && each[y] !== null && (x !== "rate" || each.rate >= 0.125 && each.rate <= 8));
+    const drawn = points.filter(
+      (each) => each[x] !== null && each[y] !== null && (x !== "rate" || (each.rate >= 0.125 && each.rate <= 8)),
+    );
     views.get(name)?.data("chosen", drawn).run();
   }
   showTable();
@@ -183,7 +188,10 @@ async function open(row, moves) {
   const others = rows.filter((each) => each.place === row.place && each !== row);
   byId("candidate-others").replaceChildren(...others.map((other) => {
     const button = element("button", `${other.name}: ${text(other.probability)}`, { type: "button" });
-    button.addEventListener("click", () => open(other, false));
+    button.addEventListener("click", () => {
+      open(other, false);
+      byId("candidate-title").focus();
+    });
     return button;
   }));
   byId("candidate-elsewhere").hidden = others.length === 0;
@@ -227,9 +235,9 @@ function step(by) {
 }
 byId("candidate-before").addEventListener("click", () => step(-1));
 byId("candidate-next").addEventListener("click", () => step(1));
-document.addEventListener("keydown", (event) => {
+// Only within the candidate: elsewhere these letters may be meant for something else.
+byId("candidate").addEventListener("keydown", (event) => {
   if (!current || event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.target.matches("input[type=text], input[type=number], select")) return;
   if (event.key === "n") step(1);
   if (event.key === "p") step(-1);
   if (event.key === "r") viewer.reset();
@@ -243,7 +251,7 @@ for (const part of document.querySelectorAll(".needs-script")) part.hidden = fal
 for (const part of document.querySelectorAll(".without-script")) part.hidden = true;
 showThreshold(nearest(0.5));
 if (listed.length) open(listed[0], false);
-Promise.all(charts).then(() => {
+Promise.allSettled(charts).then(() => {
   showThreshold(Number(slider.value));
   document.documentElement.dataset.ready = "yes";
 });
