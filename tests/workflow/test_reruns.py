@@ -285,14 +285,20 @@ def test_a_table_from_the_future_is_named_before_work_starts(with_files: Workflo
 
 
 def test_another_calibration_trains_nothing(done: Workflow) -> None:
-    """The run's job only calibrates anew, as its log says."""
+    """Neither the run nor one that starts from its weights: their jobs keep what is there."""
+    done.config["runs"]["third"] = {"model": {"channels": [2, 4]}, "init_weights": "run:second"}
+    done.run()
     done.config["runs"]["second"]["calibration"] = "isotonic"
-    before = load_tensors(done.result(MODELS[1]))
-    assert jobs_in(done.run()) == sorted([*of_runs("second"), *AFTER])
-    after = load_tensors(done.result(MODELS[1]))
-    assert "it is kept" in done.result("logs/train_second_fold0.log").read_text()
-    assert (before["calibration"]["kind"], after["calibration"]["kind"]) == ("scaling", "isotonic")
-    assert all(torch.equal(before["weights"][name], after["weights"][name]) for name in before["weights"])
+    models = [done.result(f"runs/{run}/fold0/model.pt") for run in ("second", "third")]
+    before = [load_tensors(path) for path in models]
+    assert jobs_in(done.run()) == sorted([*of_runs("second", "third"), *AFTER])
+    after = [load_tensors(path) for path in models]
+    for run in ("second", "third"):
+        assert "it is kept" in done.result(f"logs/train_{run}_fold0.log").read_text()
+    assert [each["calibration"]["kind"] for each in (before[0], *after)] == ["scaling", "isotonic", "scaling"]
+    assert [each["choices"] for each in after] == [1, 1]
+    for one, other in zip(before, after, strict=True):
+        assert all(torch.equal(one["weights"][name], other["weights"][name]) for name in one["weights"])
     assert done.planned() == []
 
 

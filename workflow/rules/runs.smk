@@ -56,9 +56,13 @@ def gpu_share():
     return max(1, workflow.cores // GPUS)
 
 
-def tracking_attempt(wildcards, output):
-    """Changes while a run could not be sent: as a parameter it makes Snakemake try again, until it was."""
-    path = Path(output[0])
+def tracking_attempt(wildcards):
+    """Another value each time while a run could not be sent: so Snakemake tries again, until it was.
+
+    Snakemake compares only parameters that do not depend on output, so a module's prefix is not known here:
+    in a module with one, what was not sent stays so until results change.
+    """
+    path = Path(layout.TRACKED.format(**wildcards))
     try:
         tracked = json.loads(path.read_text())
         return tracked["attempt"] if tracked["sent"] else str(path.stat().st_mtime_ns)

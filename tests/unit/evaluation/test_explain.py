@@ -23,14 +23,14 @@ CPU = torch.device("cpu")
 @pytest.fixture(scope="module")
 def dataset(prepared: Prepared) -> LunaDataset:
     source = CachedCrops(prepared.candidates, prepared.crops, SMALL_CROP)
-    return LunaDataset(prepared.candidates, source, np.arange(12))
+    return LunaDataset(prepared.candidates, source, np.arange(6))
 
 
 def test_maps_account_for_the_evidence(
     model: Path, dataset: LunaDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Times the crop less air they sum to its evidence less that of air (completeness)."""
-    monkeypatch.setattr(explain, "STEPS", 500)
+    monkeypatch.setattr(explain, "STEPS", 300)
     network = ModelFile.load(model).network(CPU)
     crops = np.stack([dataset.crop(n) for n in range(len(dataset))]).astype(np.float32)
     maps = attributions(network, dataset, CPU)
@@ -54,7 +54,7 @@ def test_random_weights_have_other_maps(model: Path, dataset: LunaDataset) -> No
         for network in (trained.network(CPU), randomised(trained, CPU))
     )
     assert rank_correlation(maps, others) < 0.5
-    edges = [as_grey(np.abs(np.gradient(dataset.crop(n).astype(np.float32))[0])) for n in range(12)]
+    edges = [as_grey(np.abs(np.gradient(dataset.crop(n).astype(np.float32))[0])) for n in range(6)]
     assert rank_correlation(edges, edges) == pytest.approx(1)
 
 

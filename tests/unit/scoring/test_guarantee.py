@@ -10,14 +10,17 @@ from luna.scoring.guarantee import guaranteed_threshold, p_value, series_needed
 
 def validation(rng: np.random.Generator, series: int) -> pd.DataFrame:
     """Series with one to four nodules and ten others; a bad series has lower scores for all its nodules."""
-    rows = []
-    for number in range(series):
-        shift = rng.normal(0, 0.5)
-        nodules = rng.normal(2 + shift, 1, rng.integers(1, 5))
-        others = rng.normal(0, 1, 10)
-        for label, scores in ((1, nodules), (0, others)):
-            rows += [(f"s{number}", label, score) for score in norm.cdf(scores / 2)]
-    return pd.DataFrame(rows, columns=["seriesuid", "class", "probability"])
+    nodules = np.repeat(np.arange(series), rng.integers(1, 5, series))
+    others = np.repeat(np.arange(series), 10)
+    shifts = rng.normal(0, 0.5, series)
+    scores = np.concatenate([rng.normal(2 + shifts[nodules], 1), rng.normal(0, 1, len(others))])
+    return pd.DataFrame(
+        {
+            "seriesuid": np.concatenate([nodules, others]),
+            "class": np.repeat([1, 0], [len(nodules), len(others)]),
+            "probability": norm.cdf(scores / 2),
+        }
+    )
 
 
 def true_miss_rate(threshold: float) -> float:
@@ -59,7 +62,7 @@ def test_each_choice_of_epoch_makes_it_stricter() -> None:
 def test_many_nodules_of_one_series_count_as_one_series() -> None:
     rng = np.random.default_rng(3)
     table = validation(rng, 120)
-    crowded = table[(table["class"] == 1) & (table["seriesuid"] == "s0")]
+    crowded = table[(table["class"] == 1) & (table["seriesuid"] == 0)]
     repeated = pd.concat([table, *[crowded] * 50])
     once, often = (guaranteed_threshold(each, 0.1, 0.9) for each in (table, repeated))
     assert once.threshold == often.threshold

@@ -7,6 +7,7 @@ are not above the threshold, and the guarantee holds for its mean over series wi
 """
 
 import math
+from bisect import bisect_left
 
 import numpy as np
 import pandas as pd
@@ -36,9 +37,12 @@ def guaranteed_threshold(
     if reason := _why_none(found, probabilities, risk):
         return found.model_copy(update={"why_none": reason})
     missed = _missed_with(nodules)
-    passes = np.array([p_value(rate, found.series, miss_rate) <= risk for rate in missed])
-    # Where all are missed nothing passes, so there is a first nodule that must not be.
-    first = int(np.argmin(passes))
+
+    def is_too_much(place: int) -> bool:
+        return p_value(float(missed.iloc[place]), found.series, miss_rate) > risk
+
+    # The p-value rises with the rate, and where all are missed it is 1: there is a first that is too much.
+    first = bisect_left(range(len(missed)), True, key=is_too_much)
     score = float(missed.index[first])
     if score == 0:
         return found.model_copy(update={"why_none": "too many nodules have a probability of 0"})
