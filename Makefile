@@ -8,26 +8,30 @@ CORES ?= 8
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
 
-.venv/installed: envs/requirements.txt envs/requirements-dev.txt
+.venv/installed: envs/requirements.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -r envs/requirements.txt -r envs/requirements-dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check -r envs/requirements.txt
+	touch $@
+
+.venv/installed-dev: .venv/installed envs/requirements-dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check -r envs/requirements-dev.txt
 	touch $@
 
 run: .venv/installed  ## Run the whole workflow on the embedded phantom data
 	$(BIN)/snakemake --cores $(CORES) --resources gpu=1
 
-test: .venv/installed  ## Lint, type-check and test
+test: .venv/installed-dev  ## Lint, type-check and test
 	$(MAKE) lint
 	$(BIN)/pytest -n 2 --dist worksteal tests
 
-test-slurm: .venv/installed  ## Run the phantom chain through a one-node SLURM started here (root, Debian)
+test-slurm: .venv/installed-dev  ## Run the phantom chain through a one-node SLURM started here (root, Debian)
 	$(BIN)/pip install --quiet --disable-pip-version-check -r envs/requirements-cluster.txt
 	tests/slurm/run.sh
 
-soak: .venv/installed  ## Kill the cache's job at random moments, again and again (minutes)
+soak: .venv/installed-dev  ## Kill the cache's job at random moments, again and again (minutes)
 	$(BIN)/python tests/soak/kills.py
 
-lint: .venv/installed  ## Check style, types and the workflow's own lint
+lint: .venv/installed-dev  ## Check style, types and the workflow's own lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile workflow/rules
@@ -35,12 +39,12 @@ lint: .venv/installed  ## Check style, types and the workflow's own lint
 	PYTHONPATH=workflow $(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/snakemake --lint
 
-format: .venv/installed  ## Format the code
+format: .venv/installed-dev  ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile workflow/rules
 
-docs: .venv/installed  ## Write config/README.md and schema.json
+docs: .venv/installed-dev  ## Write config/README.md and schema.json
 	$(BIN)/python workflow/scripts/describe_config.py
 
 WEIGHTS := results/weights/results/runs
@@ -56,10 +60,10 @@ weights: .venv/installed  ## Train the models in weights/ anew, from the phantom
 	done
 
 BENCH ?= --out docs/benchmarks.md
-bench: .venv/installed  ## Measure speed and memory, write docs/benchmarks.md
+bench: .venv/installed-dev  ## Measure speed and memory, write docs/benchmarks.md
 	$(BIN)/python benchmarks/run.py $(BENCH)
 
-bench-scale: .venv/installed  ## Measure runs with 888 series and how CTs are read (as root), write docs/scale.md and docs/reading.md
+bench-scale: .venv/installed-dev  ## Measure runs with 888 series and how CTs are read (as root), write docs/scale.md and docs/reading.md
 	$(BIN)/python benchmarks/scale.py --out docs/scale.md
 	$(BIN)/python benchmarks/reading.py --out docs/reading.md
 
