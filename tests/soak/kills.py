@@ -65,6 +65,17 @@ def check(crops: Path, right: dict[str, bytes]) -> None:
         assert path.read_bytes() == right[path.name], f"{path.name} has wrong crops"
 
 
+def undisturbed(folder: Path) -> tuple[float, float]:
+    """Run the job to its end; the seconds until the first CT was read, and until all were."""
+    start = time.perf_counter()
+    job = subprocess.Popen(command(folder, "whole"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while job.poll() is None and not any((folder / "whole" / "crops").glob("*.json")):
+        time.sleep(0.005)
+    first = time.perf_counter() - start
+    assert job.wait() == 0, "the job fails without being killed"
+    return first, time.perf_counter() - start
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -76,16 +87,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         prepare(folder)
-        start = time.perf_counter()
-        subprocess.run(command(folder, "whole"), check=True, capture_output=True)
-        whole = time.perf_counter() - start
+        first, last = undisturbed(folder)
         right = {path.name: path.read_bytes() for path in (folder / "whole" / "crops").glob("*.crops")}
-        crops, killed, rounds = folder / "killed" / "crops", 0, 0
+        crops, killed, rounds, midway = folder / "killed" / "crops", 0, 0, 0
         while killed < options.kills:
             job = subprocess.Popen(
                 command(folder, "killed"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
             )
-            time.sleep(moments.uniform(0, whole / 3))
+            time.sleep(moments.uniform(0.9 * first, last))
             before = state(crops)
             job.send_signal(signal.SIGKILL)
             if job.wait() == 0:
@@ -95,17 +104,26 @@ def main() -> None:
                 rounds += 1
                 continue
             killed += 1
-            assert not (crops.parent / "subset0.json").exists(), "a killed job left a manifest"
             check(crops, right)
             after = state(crops)
+            # Written last: the kill came between it and the end.
+            is_done = (crops.parent / "subset0.json").exists()
+            assert not is_done or len(after) == len(right), "a killed job left a manifest"
+            midway += 0 < len(after) < len(right)
             assert {uid: after[uid] for uid in before} == before, "a CT was read twice"
             print(f"kill {killed}: {len(after)} of {len(right)} CTs read, all crops right", flush=True)
+            if is_done:
+                subprocess.run(["rm", "-r", str(crops.parent)], check=True)
+        assert midway, "no kill came while CTs were read: this showed nothing"
         subprocess.run(command(folder, "killed"), check=True, capture_output=True)
         check(crops, right)
         assert len(list(crops.glob("*.crops"))) == len(right)
         manifests = [folder / made / "subset0.json" for made in ("whole", "killed")]
         assert manifests[0].read_bytes() == manifests[1].read_bytes()
-        print(f"{killed} kills, {rounds + 1} times to the end: the crops are those of an undisturbed job")
+        print(
+            f"{killed} kills, {midway} of them midway, {rounds + 1} times to the end:"
+            " the crops are those of an undisturbed job"
+        )
 
 
 if __name__ == "__main__":
