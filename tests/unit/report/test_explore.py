@@ -31,7 +31,7 @@ def test_axes_run_from_the_head_backwards_and_left() -> None:
 def test_pictures_keep_the_voxels() -> None:
     rng = np.random.default_rng(0)
     smooth = np.cumsum(rng.normal(0, 30, (9, 24, 24)), axis=2).astype(np.int16) - 500
-    picture = Image.open(io.BytesIO(base64.b64decode(slices_picture(smooth)))).convert("L")
+    picture = Image.open(io.BytesIO(base64.b64decode(slices_picture(smooth).partition(",")[2]))).convert("L")
     assert picture.size == (TILES * 24, 2 * 24)
     grey = np.asarray(picture, dtype=float)
     tile = grey[24:, :24]  # the ninth slice begins the second row

@@ -16,8 +16,13 @@ Item = TypeVar("Item")
 
 
 def progress(iterable: Iterable[Item], label: str, total: int) -> Iterator[Item]:
-    """Yield the items; show a bar on a terminal, sparse lines with an estimated end elsewhere."""
-    if sys.stderr.isatty():
+    """Yield the items; show a bar on a terminal, sparse lines with an estimated end elsewhere.
+
+    Without a label nothing is shown.
+    """
+    if not label:
+        yield from iterable
+    elif sys.stderr.isatty():
         yield from tqdm(iterable, desc=label, total=total, leave=False)
     else:
         yield from (item for _, item in enumerate_with_estimate(iterable, label, total))

@@ -124,7 +124,7 @@ def read_config(values: Mapping[str, Any]) -> Config:
     try:
         return Config.model_validate(dict(values))
     except ValidationError as error:
-        swept = {name: (base, run) for name, base, run in swept_runs(values.get("sweeps"))}
+        swept: Swept = {name: run for name, _, run in swept_runs(values.get("sweeps"))}
         problems = explain(
             error,
             Config,
@@ -135,18 +135,16 @@ def read_config(values: Mapping[str, Any]) -> Config:
         raise UserError("the config is not valid (config/README.md describes every key)", problems) from None
 
 
-Swept = Mapping[str, tuple[Any, SweptRun]]
-"""The runs of sweeps by name: the run that each is laid over, and what it changes."""
+Swept = Mapping[int | str, SweptRun]
+"""The runs of sweeps by name."""
 
 
 def _named(place: Place, swept: Swept) -> str:
     """How a place is called: that of a sweep's run after the sweep, where it is written."""
-    if len(place) > 2 and place[0] == "runs" and place[1] in swept and place[2] == "[key]":
-        return f"sweeps.{swept[str(place[1])][1].sweep}"
-    if len(place) > 2 and place[0] == "runs" and place[1] in swept:
-        sweep = swept[str(place[1])][1].sweep
-        return f"sweeps.{sweep}.values.{dotted(place[2:])}"
-    return dotted(place)
+    if len(place) < 3 or place[0] != "runs" or place[1] not in swept:
+        return dotted(place)
+    sweep = f"sweeps.{swept[place[1]].sweep}"
+    return sweep if place[2] == "[key]" else f"{sweep}.values.{dotted(place[2:])}"
 
 
 def _is_inherited(place: Place, values: Mapping[str, Any], swept: Swept) -> bool:
@@ -154,7 +152,7 @@ def _is_inherited(place: Place, values: Mapping[str, Any], swept: Swept) -> bool
     if len(place) < 3 or place[0] != "runs" or place[2] == "[key]":
         return False
     if place[1] in swept:
-        own: Any = nested(swept[str(place[1])][1].values)
+        own: Any = nested(swept[place[1]].values)
     else:
         own = values["runs"].get(place[1]) or {}
     for key in place[2:]:

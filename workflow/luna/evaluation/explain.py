@@ -113,7 +113,7 @@ def attributions(
     method = IntegratedGradients(_Evidence(network), multiply_by_inputs=False)
     starts = range(0, len(dataset), _BATCH)
     found = []
-    for start in progress(starts, label, len(starts)) if label else starts:
+    for start in progress(starts, label, len(starts)):
         crops = np.stack([dataset.crop(n) for n in range(start, min(start + _BATCH, len(dataset)))])
         batch = to_input(torch.from_numpy(crops).to(device), dataset.crop_size)
         air = torch.full_like(batch, float(dataset.source.settings.clip[0]))

@@ -50,7 +50,7 @@ def predict(
     done = part.start
     with torch.inference_mode(), autocast(device, precision):
         loaded = loader.load(batches)
-        for batch in progress(loaded, label, len(batches)) if label else loaded:
+        for batch in progress(loaded, label, len(batches)):
             log_probabilities = _log_probabilities(model, to_input(batch.crops, crop), flips)
             stop = done + len(batch.labels)
             kept[0, done:stop] = log_probabilities[:, 1].exp()

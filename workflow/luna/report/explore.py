@@ -1,7 +1,5 @@
 """The candidates that a reader of the report looks through: their scores in every run, and their voxels."""
 
-import base64
-import io
 from typing import Any
 
 import numpy as np
@@ -12,7 +10,7 @@ from luna.base.arrays import FloatArray, HuArray
 from luna.crops.sources import CropSource, crop_of
 from luna.data.series import grid_of
 from luna.data.tables import IRC, XYZ
-from luna.pages.png import tiled
+from luna.pages.png import data_uri, tiled
 from luna.report.results import Results
 from luna.scoring.examples import shown_candidates
 
@@ -75,7 +73,7 @@ def turns(direction: FloatArray) -> tuple[slice, slice, slice]:
 
 
 def slices_picture(hu: HuArray) -> str:
-    """A crop's slices as tiles of one picture, base64 of WebP."""
+    """A crop's slices as tiles of one picture, the data URI of a WebP."""
     share = (hu.astype(np.float32) - LOWEST_HU) / (HIGHEST_HU - LOWEST_HU)
     return _webp(tiled((255 * np.clip(share, 0, 1)).astype(np.uint8), TILES), _QUALITY)
 
@@ -86,9 +84,7 @@ def saliency_picture(saliency: npt.NDArray[np.uint8]) -> str:
 
 
 def _webp(grey: npt.NDArray[np.uint8], quality: int) -> str:
-    buffer = io.BytesIO()
-    Image.fromarray(grey).save(buffer, "webp", quality=quality)
-    return base64.b64encode(buffer.getvalue()).decode()
+    return data_uri(Image.fromarray(grey), "webp", quality=quality)
 
 
 def _run(run: str, results: Results) -> dict[str, Any]:

@@ -27,6 +27,10 @@ from luna.scoring.records import RunSummary
 
 _AS_FRACTION = "datum.value < 1 ? '1/' + format(1 / datum.value, 'd') : format(datum.value, 'd')"
 _SHARE: Spec = {"domain": [0, 1]}
+_BOUNDS = {"lower": "lower bound", "upper": "upper bound"}
+"""Columns of an interval."""
+_BETWEEN: Spec = {"y": {"field": "lower", "type": "quantitative"}, "y2": {"field": "upper"}}
+"""From one bound to the other."""
 _MOST_POINTS = 200
 """Of a curve."""
 _WIDE = 8
@@ -67,9 +71,7 @@ def froc(runs: Mapping[str, RunSummary]) -> Chart:
         "run": "run",
         "rate": "false positives per scan",
         "sensitivity": "sensitivity",
-        "lower": "lower bound",
-        "upper": "upper bound",
-    }
+    } | _BOUNDS
     rows = [
         {
             "run": run,
@@ -99,7 +101,7 @@ def froc(runs: Mapping[str, RunSummary]) -> Chart:
             "data": {"name": "values"},
             "transform": [{"filter": {"field": "run", "equal": run}}],
             "mark": {"type": "area", "color": colour, "opacity": 0.15, "aria": False},
-            "encoding": {"x": x, "y": {"field": "lower", "type": "quantitative"}, "y2": {"field": "upper"}},
+            "encoding": {"x": x} | _BETWEEN,
         }
         for run, colour in zip(runs, run_colour(list(runs))["scale"]["range"], strict=True)
     ]
@@ -241,9 +243,7 @@ def sizes(runs: Mapping[str, RunSummary]) -> Chart:
         "band": "diameter",
         "nodules": "nodules",
         "share": "share found",
-        "lower": "lower bound",
-        "upper": "upper bound",
-    }
+    } | _BOUNDS
     rows = [
         {
             "run": run,
@@ -276,12 +276,7 @@ def sizes(runs: Mapping[str, RunSummary]) -> Chart:
         {
             "data": {"name": "values"},
             "mark": {"type": "rule", "color": "currentColor", "aria": False},
-            "encoding": {
-                "x": x,
-                "xOffset": offset,
-                "y": {"field": "lower", "type": "quantitative"},
-                "y2": {"field": "upper"},
-            },
+            "encoding": {"x": x, "xOffset": offset} | _BETWEEN,
         },
     ]
     return chart("sizes", "Nodules found by diameter", columns, rows, layers)
@@ -289,7 +284,7 @@ def sizes(runs: Mapping[str, RunSummary]) -> Chart:
 
 def swept(results: Results, sweep: str, key: str) -> Chart:
     """CPM of a sweep's runs by one of its keys, with 95 % intervals."""
-    columns = {"run": "run", "value": key, "cpm": "CPM", "lower": "lower bound", "upper": "upper bound"}
+    columns = {"run": "run", "value": key, "cpm": "CPM"} | _BOUNDS
     runs = [run for run in results.sweeps[sweep].runs if results.runs[run].froc.cpm is not None]
     values = [value_at(results.runs[run].recipe, key) for run in runs]
     if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
@@ -315,7 +310,7 @@ def swept(results: Results, sweep: str, key: str) -> Chart:
         {
             "data": {"name": "values"},
             "mark": {"type": "rule", "color": "currentColor", "opacity": 0.5, "aria": False},
-            "encoding": {"x": x, "y": {"field": "lower", "type": "quantitative"}, "y2": {"field": "upper"}},
+            "encoding": {"x": x} | _BETWEEN,
         },
         {
             "data": {"name": "values"},

@@ -13,7 +13,7 @@ from luna.base.arrays import FloatArray, IntArray
 from luna.config.evaluation import Scoring
 from luna.scoring.bootstrap import Resampling, bootstrap_weights, interval, ratio
 from luna.scoring.froc import RATES, Froc, Matches, match_marks, score
-from luna.scoring.metrics import compute_metrics
+from luna.scoring.metrics import compute_metrics, rates
 from luna.scoring.records import (
     Assessment,
     AtThreshold,
@@ -142,11 +142,8 @@ def by_threshold(
 
 def _counted(hits: int, false_alarms: int, positives: int, negatives: int) -> AtThreshold:
     """From how many nodules and others are above a threshold, and how many there are."""
-    predicted = hits + false_alarms
     return AtThreshold(
-        precision=hits / predicted if predicted else None,
-        recall=hits / positives if positives else None,
-        f1=2 * hits / (predicted + positives) if predicted + positives else None,
+        **rates(hits, hits + false_alarms, positives),
         true_negatives=negatives - false_alarms,
         false_positives=false_alarms,
         false_negatives=positives - hits,

@@ -51,12 +51,15 @@ def precision_recall_f1(
     where neither happens.
     """
     positive, predicted = labels == 1, probabilities > threshold
-    hits = int((positive & predicted).sum())
-    n_predicted, n_positive = int(predicted.sum()), int(positive.sum())
+    return rates(int((positive & predicted).sum()), int(predicted.sum()), int(positive.sum()))
+
+
+def rates(hits: int, predicted: int, positive: int) -> Metrics:
+    """Precision, recall and F1 from counts: predicted nodules that are some, predicted ones, and nodules."""
     return {
-        "precision": hits / n_predicted if n_predicted else None,
-        "recall": hits / n_positive if n_positive else None,
-        "f1": 2 * hits / (n_predicted + n_positive) if n_predicted + n_positive else None,
+        "precision": hits / predicted if predicted else None,
+        "recall": hits / positive if positive else None,
+        "f1": 2 * hits / (predicted + positive) if predicted + positive else None,
     }
 
 

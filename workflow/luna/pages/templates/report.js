@@ -172,7 +172,6 @@ byId("later").addEventListener("click", () => {
 
 // ---- One candidate: its slices, and its scores in all runs.
 const WINDOWS = { lung: [-1000, 150], mediastinum: [-160, 240], all: data.hu };
-const WEBP = "data:image/webp;base64,";
 const viewer = new Viewer(byId("candidate"));
 const blocks = new Map(); // place -> promise of its voxels
 
@@ -206,12 +205,12 @@ async function open(row, moves) {
 
 async function draw() {
   const row = current, saliency = row.candidate.saliency[row.name];
-  if (!blocks.has(row.place)) blocks.set(row.place, loadBlock(WEBP + row.candidate.slices, data.shape, data.tiles));
+  if (!blocks.has(row.place)) blocks.set(row.place, loadBlock(row.candidate.slices, data.shape, data.tiles));
   const block = await blocks.get(row.place);
   const wanted = byId("saliency").checked && saliency;
   byId("saliency").disabled = !saliency;
   const half = data.shape.map((size) => Math.ceil(size / 2));
-  const map = wanted ? await loadBlock(WEBP + saliency, half, data.tiles) : null;
+  const map = wanted ? await loadBlock(saliency, half, data.tiles) : null;
   if (row !== current) return; // another one was opened meanwhile
   const [low, high] = WINDOWS[document.querySelector("input[name=window]:checked").value];
   const [black, white] = data.hu;
