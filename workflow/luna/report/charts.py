@@ -78,7 +78,7 @@ def embedded_json(value: Any) -> str:
 
 def vega_bundle() -> str:
     """Vega, Vega-Lite and vega-embed as one script that defines `vegaEmbed`."""
-    bundle = vl_convert.javascript_bundle(None, vl_version=VERSION)
+    bundle = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=VERSION)
     return f"(() => {{'use strict';{bundle}}})();"
 
 
