@@ -69,6 +69,17 @@ def test_the_config_given_is_not_changed() -> None:
             ],
         ),
         ({"runs": {"a": {"crop": [16, 64, 16]}}}, ["runs.a.crop: [16, 64, 16] is larger than cache.crop"]),
+        (
+            {"runs": {"a": {}}, "sweeps": {"b": {"run": "a", "values": {"crop": [[16, 64, 16]]}}}},
+            ["sweeps.b.values.crop: [16, 64, 16] is larger than cache.crop"],
+        ),
+        (
+            {
+                "runs": {"a": {"init_weights": "run:x"}},
+                "sweeps": {"b": {"run": "a", "values": {"epochs": [1, 2]}}},
+            },
+            ["runs.a.init_weights: run x is not one of the runs"],
+        ),
         ({"runs": {"a": {"crop": [16, 16]}}}, ["runs.a.crop: [16, 16] has not three sizes"]),
         ({"runs": {"a": 3}}, ["runs.a: 3 is not allowed"]),
         ({"runs": {"a": {}}, "cache": {"codec": "zip"}}, ["cache.codec: 'zip'", "`lz4`, `none`"]),

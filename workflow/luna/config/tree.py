@@ -1,6 +1,6 @@
 """The whole config. Only the rules read it; each program knows just the sections that it uses."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -71,18 +71,30 @@ class Config(Section):
                 earlier = self.runs[earlier].earlier_run
             if earlier is not None:
                 why = "starts from itself" if earlier in before else "is not one of the runs"
-                problems.append(f"runs.{name}.init_weights: run {earlier} {why}")
+                problems.append(f"{self._place_of(name, 'init_weights')}: run {earlier} {why}")
             if recipe.crop and any(a > b for a, b in zip(recipe.crop, self.cache.crop, strict=True)):
-                problems.append(f"runs.{name}.crop: {list(recipe.crop)} is larger than cache.crop")
+                problems.append(
+                    f"{self._place_of(name, 'crop')}: {list(recipe.crop)} is larger than cache.crop"
+                )
         if problems:
-            raise ValueError("; ".join(problems))
+            raise ValueError("; ".join(dict.fromkeys(problems)))  # a run and its sweeps share problems
         return self
+
+    def _place_of(self, name: str, key: str) -> str:
+        """Where a run's key is written: in the run itself, in its sweep, or in the run of its sweep."""
+        for swept, base, run in self._swept_runs():
+            if swept == name:
+                return f"sweeps.{run.sweep}.values.{key}" if key in run.values else f"runs.{base}.{key}"
+        return f"runs.{name}.{key}"
+
+    def _swept_runs(self) -> Iterator[tuple[str, str, SweptRun]]:
+        return swept_runs({name: each.model_dump() for name, each in self.sweeps.items()})
 
     @property
     def swept(self) -> dict[str, SweepRuns]:
         """The runs of each sweep."""
         found: dict[str, SweepRuns] = {}
-        for name, _, run in swept_runs({name: each.model_dump() for name, each in self.sweeps.items()}):
+        for name, _, run in self._swept_runs():
             before = found.get(run.sweep, SweepRuns(keys=list(run.values), runs=[]))
             found[run.sweep] = SweepRuns(keys=before.keys, runs=[*before.runs, name])
         return found
