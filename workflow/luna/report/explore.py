@@ -1,12 +1,14 @@
 """The candidates that a reader of the report looks through: their scores in every run, and their voxels."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
 from luna.base.arrays import FloatArray, HuArray
+from luna.base.files import Record
 from luna.crops.sources import CropSource, crop_of
 from luna.data.series import grid_of
 from luna.data.tables import IRC, XYZ
@@ -22,45 +24,108 @@ _QUALITY = 50
 _SALIENCY_QUALITY = 40
 
 
-def exploration(results: Results, crops: CropSource, negatives: int) -> dict[str, Any]:
-    """What the page's script needs, as plain values: runs, candidates with pictures, and scores.
+class ShownCandidate(Record):
+    """A candidate with its pictures (data URIs); saliency: by run."""
 
-    negatives: of each run those with the highest probabilities are shown, and all nodules.
+    id: int
+    series: str
+    nodule: int
+    diameter: float
+    """mm; 0 for what is no nodule."""
+    xyz: list[float]
+    """mm."""
+    irc: list[int]
+    mm: list[float]
+    """Between voxels along index, row and column."""
+    slices: str
+    saliency: dict[str, str]
+
+
+class ShownRun(Record):
+    """A run's thresholds, and what is known at each that a reader can choose."""
+
+    name: str
+    chosen: list[float]
+    """By the training, one of each fold."""
+    guaranteed: list[float]
+    """One of each fold; empty where a fold has none."""
+    thresholds: list[float]
+    at: dict[str, list[float | None]]
+    """Counts and figures by name, one of each threshold."""
+
+
+class Score(NamedTuple):
+    """A run's answer for a candidate; run and candidate by their places in the lists."""
+
+    run: int
+    candidate: int
+    fold: int
+    probability: float | None
+    calibrated: float | None
+
+
+class Exploration(Record):
+    """All that the page's script needs."""
+
+    runs: list[ShownRun]
+    shape: tuple[int, int, int]
+    """Voxels of a crop (index, row, column)."""
+    tiles: int
+    """Slices in a row of a picture."""
+    hu: tuple[int, int]
+    """Black and white of the pictures."""
+    candidates: list[ShownCandidate]
+    scores: list[Score]
+
+
+def exploration(results: Results, crops: CropSource, negatives: int) -> Exploration:
+    """The candidates that can be looked at: all nodules, and of each run the highest others.
+
+    negatives: how many others of each run.
     """
-    runs = list(results.runs)
-    tables = {run: results.predictions[run] for run in runs}
-    shown = {run: shown_candidates(table, negatives)["id"] for run, table in tables.items()}
-    ids = sorted({int(number) for each in shown.values() for number in each})
+    tables = {run: results.predictions[run] for run in results.runs}
+    shown = [shown_candidates(table, negatives)["id"] for table in tables.values()]
+    ids = sorted({int(number) for each in shown for number in each})
     place = {number: index for index, number in enumerate(ids)}
+    return Exploration(
+        runs=[_run(run, results) for run in results.runs],
+        shape=crops.settings.crop,
+        tiles=TILES,
+        hu=(LOWEST_HU, HIGHEST_HU),
+        candidates=_candidates(ids, results, crops),
+        scores=[
+            Score(index, place[row.id], row.fold, _digits(row.probability), _digits(row.calibrated))
+            for index, table in enumerate(tables.values())
+            for row in table[table["id"].isin(place)].itertuples()
+        ],
+    )
+
+
+def _candidates(ids: Sequence[int], results: Results, crops: CropSource) -> list[ShownCandidate]:
     grids = {row.seriesuid: grid_of(row) for row in results.series.itertuples()}
-    candidates, scores = [], []
+    candidates = []
     for number in ids:
         row = results.candidates.iloc[number]
         grid = grids[row["seriesuid"]]
         turned = turns(grid.direction)
         candidates.append(
-            {
-                "id": number, "series": row["seriesuid"], "nodule": int(row["class"]),
-                "diameter": _rounded(row["diameter_mm"], 1),
-                "xyz": [_rounded(row[name], 1) for name in XYZ], "irc": [int(row[name]) for name in IRC],
-                "mm": [_rounded(step, 3) for step in grid.spacing[::-1]],
-                "slices": slices_picture(crop_of(crops, number)[turned]),
-                "saliency": {
+            ShownCandidate(
+                id=number,
+                series=row["seriesuid"],
+                nodule=int(row["class"]),
+                diameter=round(float(row["diameter_mm"]), 1),
+                xyz=[round(float(row[name]), 1) for name in XYZ],
+                irc=[int(row[name]) for name in IRC],
+                mm=[round(float(step), 3) for step in grid.spacing[::-1]],
+                slices=slices_picture(crop_of(crops, number)[turned]),
+                saliency={
                     run: saliency_picture(results.saliency[run].of(number)[turned])
-                    for run in runs
+                    for run in results.runs
                     if run in results.saliency and results.saliency[run].has(number)
                 },
-            }
-        )  # fmt: skip
-    for index, run in enumerate(runs):
-        own = tables[run][tables[run]["id"].isin(place)]
-        for row in own.itertuples():
-            scores.append([index, place[row.id], row.fold, _digits(row.probability), _digits(row.calibrated)])
-    return {
-        "runs": [_run(run, results) for run in runs],
-        "shape": list(crops.settings.crop), "tiles": TILES, "hu": [LOWEST_HU, HIGHEST_HU],
-        "candidates": candidates, "scores": scores,
-    }  # fmt: skip
+            )
+        )
+    return candidates
 
 
 def turns(direction: FloatArray) -> tuple[slice, slice, slice]:
@@ -87,25 +152,20 @@ def _webp(grey: npt.NDArray[np.uint8], quality: int) -> str:
     return data_uri(Image.fromarray(grey), "webp", quality=quality)
 
 
-def _run(run: str, results: Results) -> dict[str, Any]:
-    """A run's thresholds and what is known at each that a reader can choose."""
+def _run(run: str, results: Results) -> ShownRun:
     summary = results.runs[run]
-    guaranteed = [each.threshold for each in summary.guarantees]
+    guaranteed = [each.threshold for each in summary.guarantees if each.threshold is not None]
     names = ("true_positives", "false_positives", "false_negatives", "true_negatives",
              "precision", "recall", "f1", "sensitivity", "false_positives_per_scan")  # fmt: skip
-    return {
-        "name": run,
-        "chosen": summary.thresholds,
-        "guaranteed": guaranteed if None not in guaranteed else [],
-        "thresholds": [each.threshold for each in summary.by_threshold],
-        "at": {name: [_digits(getattr(each, name)) for each in summary.by_threshold] for name in names},
-    }
+    return ShownRun(
+        name=run,
+        chosen=summary.thresholds,
+        guaranteed=guaranteed if len(guaranteed) == len(summary.guarantees) else [],
+        thresholds=[each.threshold for each in summary.by_threshold],
+        at={name: [_digits(getattr(each, name)) for each in summary.by_threshold] for name in names},
+    )
 
 
 def _digits(value: float | None) -> float | None:
     """Enough digits to be on the right side of every threshold."""
     return None if value is None else float(f"{value:.7g}")
-
-
-def _rounded(value: float | None, digits: int) -> float | None:
-    return None if value is None else round(float(value), digits)
