@@ -64,8 +64,13 @@ class ResultFiles:
     benchmarks: list[Path]
 
 
+Tested = tuple[Path, Evaluation]
+"""The folder of a run's fold, and its evaluation.json."""
+
+
 def read_results(files: ResultFiles, sweeps: dict[str, SweepRuns], saliency: bool = True) -> Results:
     """Read the workflow's results, with saliency or not. Raises UserError for a file that is missing."""
+    tested = [(folder, read_record(folder / "evaluation.json", Evaluation)) for folder in files.folders]
     return Results(
         verification=read_record(files.verification, Verification),
         listing=read_record(files.listing, Listing),
@@ -73,28 +78,26 @@ def read_results(files: ResultFiles, sweeps: dict[str, SweepRuns], saliency: boo
         metrics=read_stage_table(files.metrics, ["run", "fold", "epoch", "split", *NAMES]),
         candidates=read_stage_table(files.candidates, LISTED_COLUMNS),
         series=read_stage_table(files.series, SERIES_COLUMNS),
-        predictions=read_predictions(files.folders),
-        saliency=read_saliency(files.folders) if saliency else {},
+        predictions=read_predictions(tested),
+        saliency=read_saliency(tested) if saliency else {},
         stages=_stage_costs(files.benchmarks),
         sweeps=sweeps,
     )
 
 
-def read_predictions(folders: list[Path]) -> dict[str, pd.DataFrame]:
+def read_predictions(tested: list[Tested]) -> dict[str, pd.DataFrame]:
     """The predictions of each run, those of its folds joined, with a column `fold`."""
     of_run: dict[str, list[pd.DataFrame]] = {}
-    for folder in folders:
-        evaluation = read_record(folder / "evaluation.json", Evaluation)
+    for folder, evaluation in tested:
         table = read_stage_table(folder / "predictions.csv", TESTED_COLUMNS)
         of_run.setdefault(evaluation.run, []).append(table.assign(fold=evaluation.fold))
     return {run: pd.concat(tables).drop_duplicates("id") for run, tables in of_run.items()}
 
 
-def read_saliency(folders: list[Path]) -> dict[str, Saliency]:
+def read_saliency(tested: list[Tested]) -> dict[str, Saliency]:
     """The saliency maps of each run, those of its folds joined."""
     of_run: dict[str, list[Saliency]] = {}
-    for folder in folders:
-        evaluation = read_record(folder / "evaluation.json", Evaluation)
+    for folder, evaluation in tested:
         of_run.setdefault(evaluation.run, []).append(Saliency.load(folder / "saliency.npz"))
     return {run: Saliency.joined(each) for run, each in of_run.items()}
 
