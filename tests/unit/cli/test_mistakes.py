@@ -87,6 +87,9 @@ MISTAKES = [
     ("verify_voxels", "--subsets {tmp}/text.txt --cached {tmp}/text.txt --series {tmp}/s --report {tmp}/r"
      " --problems {tmp}/p --annotations {root}/annotations.csv --candidates {root}/candidates.csv",
      "text.txt: cannot be read; remove it"),
+    ("shrink_model", "{tmp}/none {tmp}/o", "none: no such file"),
+    ("shrink_model", "{tmp}/nan.pt {tmp}/o", "nan.pt: some of its weights are no finite"),
+    ("shrink_model", "{model} {tmp}/folder", "folder: is a folder"),
     ("fetch", "--address s3://nowhere/x --out {tmp}/o", "cannot be listed"),
     ("verify_subset", "--root {tmp}/none --subset 0 --out {tmp}/o.csv", "no such folder"),
     ("phantom", "--out {tmp}/text.txt --seed 0 --series 1 --size 64 --slices 16", "text.txt"),
