@@ -249,11 +249,16 @@ def test_an_archive_cannot_write_elsewhere(tmp_path: Path, name: str) -> None:
     assert not list((tmp_path / "in").rglob("*"))
 
 
-def test_a_damaged_archive(tmp_path: Path) -> None:
-    content = bytearray(zipped({"a.raw": LARGE}))
-    content[1000] ^= 1
+@pytest.mark.parametrize(
+    "method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
+)
+def test_a_damaged_archive(tmp_path: Path, method: int) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", method) as archive:
+        archive.writestr("a.raw", LARGE)
+    content = bytearray((tmp_path / "a.zip").read_bytes())
+    content[60:70] = bytes(10)
     (tmp_path / "a.zip").write_bytes(content)
-    with pytest.raises(UserError, match="the archive is damaged"):
+    with pytest.raises(UserError, match="is damaged"):
         unpack(tmp_path / "a.zip", tmp_path)
     assert not (tmp_path / "a.raw").exists()
 

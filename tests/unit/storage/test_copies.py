@@ -222,7 +222,7 @@ def test_wrong_settings_are_named(name: str, value: str, monkeypatch: pytest.Mon
 def test_damaged_archives_are_named(folder: Path, tmp_path: Path) -> None:
     path = tmp_path / "subset0.zip"
     path.write_bytes(b"PK\3\4")
-    with pytest.raises(UserError, match=r"subset0\.zip: cannot be read .*download it again"):
+    with pytest.raises(UserError, match=r"subset0\.zip: is damaged .*get it again"):
         subset_source(tmp_path, 0, tmp_path / "copies")
     with zipfile.ZipFile(path, "w") as archive:
         archive.write(next(folder.glob("*.raw")), "1.2.raw")
@@ -231,7 +231,7 @@ def test_damaged_archives_are_named(folder: Path, tmp_path: Path) -> None:
     path.write_bytes(content)
     source = subset_source(tmp_path, 0, tmp_path / "copies")
     assert isinstance(source, CopiedFiles)
-    with pytest.raises(UserError, match=r"1\.2\.raw is damaged"), source.ct(f"{path}/1.2.raw"):
+    with pytest.raises(UserError, match=r"1\.2\.raw: is damaged"), source.ct(f"{path}/1.2.raw"):
         pass
 
 

@@ -18,6 +18,7 @@ from urllib.parse import urljoin
 import urllib3
 from pydantic import BaseModel, ValidationError
 
+from luna.base.archives import archive_errors, files_in
 from luna.base.errors import UserError
 from luna.base.files import as_user_error, atomic_path
 from luna.base.progress import enumerate_with_estimate
@@ -174,32 +175,21 @@ def unpack(archive: Path, folder: Path) -> dict[str, int]:
     A file that exists with the same content stays. Raises UserError for an archive that is damaged,
     encrypted, packed in a way that Python does not know, or that holds a path which leads elsewhere.
     """
-    try:
-        with zipfile.ZipFile(archive) as opened:
-            members = [each for each in opened.infolist() if not each.is_dir()]
-            for member in members:
-                if ".." in PurePosixPath(member.filename).parts or member.filename.startswith(("/", "\\")):
-                    raise UserError(f"{archive}: holds {member.filename!r}, which is outside the folder")
-                if member.flag_bits & 1:
-                    raise UserError(
-                        f"{archive}: is encrypted; unpack it with its password, for example with 7z"
-                    )
-            for _, member in enumerate_with_estimate(members, f"unpacking {archive.name}", len(members)):
-                target = folder / member.filename
-                if _size(target) == member.file_size and target.exists() and _crc(target) == member.CRC:
-                    continue
-                with (
-                    atomic_path(target) as temporary,
-                    opened.open(member) as packed,
-                    temporary.open("wb") as out,
-                ):
-                    shutil.copyfileobj(packed, out, _BLOCK)
-    except NotImplementedError as error:
-        raise UserError(f"{archive}: {error}; unpack it with another program, for example 7z") from error
-    except (zipfile.BadZipFile, EOFError, zlib.error) as error:
-        raise UserError(
-            f"{archive}: the archive is damaged ({error}); remove it and download it again"
-        ) from error
+    with archive_errors(str(archive)), zipfile.ZipFile(archive) as opened:
+        members = files_in(opened, str(archive))
+        for member in members:
+            if ".." in PurePosixPath(member.filename).parts or member.filename.startswith(("/", "\\")):
+                raise UserError(f"{archive}: holds {member.filename!r}, which is outside the folder")
+        for _, member in enumerate_with_estimate(members, f"unpacking {archive.name}", len(members)):
+            target = folder / member.filename
+            if _size(target) == member.file_size and target.exists() and _crc(target) == member.CRC:
+                continue
+            with (
+                atomic_path(target) as temporary,
+                opened.open(member) as packed,
+                temporary.open("wb") as out,
+            ):
+                shutil.copyfileobj(packed, out, _BLOCK)
     return {member.filename: member.CRC for member in members}
 
 

@@ -1,31 +1,27 @@
-"""Unpack .zip archives, whatever is wrong with them."""
+"""Unpack .zip archives of scans."""
 
-import lzma
 import shutil
 import zipfile
-import zlib
 from pathlib import Path
 
+from luna.base.archives import archive_errors, files_in
 from luna.base.errors import UserError
-
-_ERRORS = (
-    zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError, OSError, ValueError, zlib.error,
-    lzma.LZMAError,
-)  # fmt: skip
-"""A RuntimeError: it is encrypted. NotImplementedError: packed in a way that Python cannot unpack."""
 
 
 def unpack(archive: Path, folder: Path) -> None:
-    """Unpack an archive into a folder. Raises UserError where it cannot be unpacked, or is too large."""
+    """Unpack an archive into a folder, whatever its paths say. Raises UserError where it cannot be unpacked,
+    or is too large."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with zipfile.ZipFile(archive) as files:
-            needed = sum(each.file_size for each in files.infolist())
+        with archive_errors(str(archive)), zipfile.ZipFile(archive) as opened:
+            members = files_in(opened, str(archive))
+            needed = sum(each.file_size for each in members)
             free = shutil.disk_usage(folder).free
             if needed > free:
                 raise UserError(
-                    f"holds {needed / 1e9:.1f} GB, but {free / 1e9:.1f} GB are free in {folder.parent}"
+                    f"{archive}: holds {needed / 1e9:.1f} GB, but {free / 1e9:.1f} GB are free in"
+                    f" {folder.parent}"
                 )
-            files.extractall(folder)
-    except _ERRORS as error:
-        raise UserError(f"cannot be unpacked ({error})") from error
+            opened.extractall(folder, members)
+    except OSError as error:
+        raise UserError(f"{archive}: cannot be unpacked ({error})") from error

@@ -117,7 +117,7 @@ class Search:
         try:
             unpack(archive, folder)
         except UserError as error:
-            yield f"{archive}: {error}"
+            yield str(error)
             return
         for each in self._files_below(folder):
             self._add(each, depth + 1)

@@ -2,9 +2,9 @@
 
 import posixpath
 import zipfile
-import zlib
 from pathlib import Path
 
+from luna.base.archives import archive_errors, files_in
 from luna.base.errors import UserError
 from luna.imaging.folders import is_hidden
 from luna.storage.source import SourceFile
@@ -21,18 +21,17 @@ class Archive:
     def __init__(self, path: Path) -> None:
         self.folder = str(path)
         try:
-            self._zip = zipfile.ZipFile(path)
-        except (OSError, zipfile.BadZipFile, NotImplementedError) as error:
-            raise UserError(f"{path}: cannot be read ({error}); download it again") from error
+            with archive_errors(self.folder):
+                self._zip = zipfile.ZipFile(path)
+        except OSError as error:
+            raise UserError(f"{path}: cannot be read ({error})") from error
         self._members: dict[str, zipfile.ZipInfo] = {}
-        for member in self._zip.infolist():
+        for member in files_in(self._zip, self.folder):
             name = posixpath.normpath(member.filename).removeprefix(f"{path.stem}/")
-            if member.is_dir() or is_hidden(name):
+            if is_hidden(name):
                 continue
             if name in self._members:
                 raise UserError(f"{path}: holds {name} twice; unpack it and keep the right one")
-            if member.flag_bits & 1:
-                raise UserError(f"{path}: is encrypted; unpack it with its password, for example with 7z")
             self._members[name] = member
 
     def listed(self) -> list[SourceFile]:
@@ -42,14 +41,13 @@ class Archive:
     def fetch(self, file: SourceFile, copy: Path, first: int | None = None) -> None:
         """Unpack a file, or its first bytes. Raises UserError when it is damaged."""
         left = file.size if first is None else first
-        where = f"{self.folder}: {file.name}"
-        try:
-            with self._zip.open(self._members[file.name]) as packed, copy.open("wb") as opened:
-                # The archive's checksum is compared at the end of the file.
-                while block := packed.read(min(_BLOCK, left) if first is not None else _BLOCK):
-                    opened.write(block)
-                    left -= len(block)
-        except NotImplementedError as error:
-            raise UserError(f"{where}: {error}; unpack the archive with another program") from error
-        except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-            raise UserError(f"{where} is damaged ({error}); download the archive again") from error
+        member = self._members[file.name]
+        with (
+            archive_errors(f"{self.folder}: {file.name}"),
+            self._zip.open(member) as packed,
+            copy.open("wb") as opened,
+        ):
+            # The archive's checksum is compared at the end of the file.
+            while block := packed.read(min(_BLOCK, left) if first is not None else _BLOCK):
+                opened.write(block)
+                left -= len(block)
