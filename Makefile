@@ -48,15 +48,17 @@ docs: .venv/installed-dev  ## Write config/README.md and schema.json
 	$(BIN)/python workflow/scripts/describe_config.py
 
 WEIGHTS := results/weights/results/runs
+WEIGHTS_FOLDS := 0 1 2 3 4 5 6 7
 weights: .venv/installed  ## Train the models in weights/ anew, from the phantom alone
 	$(BIN)/pip install --quiet --disable-pip-version-check -r envs/requirements-export.txt
 	$(BIN)/snakemake --cores $(CORES) --resources gpu=1 --directory results/weights \
 	    --configfile config/weights.yaml -- results/runs/sieve/fold0/model.pt \
-	    $(foreach fold,0 1 2 3,results/runs/large/fold$(fold)/model.onnx)
+	    $(foreach fold,$(WEIGHTS_FOLDS),results/runs/large/fold$(fold)/model.onnx)
 	cp $(WEIGHTS)/sieve/fold0/model.pt weights/sieve.pt
-	for fold in 0 1 2 3; do \
-	    cp $(WEIGHTS)/large/fold$$fold/model.pt weights/fold$$fold.pt; \
-	    cp $(WEIGHTS)/large/fold$$fold/model_card.md weights/fold$$fold.md; \
+	for fold in $(WEIGHTS_FOLDS); do \
+	    $(BIN)/python workflow/scripts/shrink_model.py $(WEIGHTS)/large/fold$$fold/model.pt \
+	        weights/fold$$fold.pt && \
+	    cp $(WEIGHTS)/large/fold$$fold/model_card.md weights/fold$$fold.md || exit 1; \
 	done
 
 BENCH ?= --out docs/benchmarks.md
