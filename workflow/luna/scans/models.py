@@ -37,8 +37,11 @@ class LoadedModel:
         model = ModelFile.load(path)
         return cls(model, model.network(device), device)
 
-    def probabilities(self, ct: Ct, centers_irc: IntArray) -> FloatArray:
-        """Calibrated probability of a nodule at each of the voxels (n, 3), float64 (n,)."""
+    def probabilities(self, ct: Ct, centers_irc: IntArray, name: str = "model") -> FloatArray:
+        """Calibrated probability of a nodule at each of the voxels (n, 3), float64 (n,).
+
+        name: of the model, where progress is shown.
+        """
         if not len(centers_irc):
             return np.zeros(0)
         table = pd.DataFrame(irc_to_xyz(centers_irc, ct.grid), columns=XYZ)
@@ -47,7 +50,7 @@ class LoadedModel:
             table.assign(**{"class": 0}), CtCrops(ct, centers_irc, self.model.crop_settings)
         )
         loader = make_loader(dataset, self.device, "threads", _READERS)
-        label = f"{ct.series_uid}: {len(centers_irc)} places"
+        label = f"{ct.series_uid}: {len(centers_irc)} places, {name}"
         found = predict(self.network, loader, self.device, self.model.recipe.precision, label=label)
         return self.model.calibration.of(found.probabilities)
 

@@ -55,17 +55,19 @@ def propose(ct: Ct, lungs: BoolArray, models: Models, most: int) -> Proposals:
         text = "nothing in its lungs is brighter than what is around it, so no places can be proposed"
         raise BadCtError([Problem("header", ct.series_uid, text)])
     places = blobs.irc[:BLOBS]
-    places = places[order(models.sieve.probabilities(ct, places))[: max(SIFTED, HALVED * most)]]
+    places = places[order(models.sieve.probabilities(ct, places, "sieve"))[: max(SIFTED, HALVED * most)]]
     if len(models.ensemble) > 1:
-        places = places[order(models.ensemble[0].probabilities(ct, places))[: HALVED * most]]
+        first = models.ensemble[0].probabilities(ct, places, "first model")
+        places = places[order(first)[: HALVED * most]]
     scored = score_places(ct, places, models.ensemble)
     return scored.best(most)
 
 
 def score_places(ct: Ct, places: IntArray, ensemble: Sequence[LoadedModel]) -> Proposals:
     """What models say of places (n, 3) irc, in the same order: their mean and standard deviation."""
-    each = np.stack([model.probabilities(ct, places) for model in ensemble])
-    return Proposals(places, each.mean(axis=0), each.std(axis=0))
+    count = len(ensemble)
+    each = [model.probabilities(ct, places, f"model {n} of {count}") for n, model in enumerate(ensemble, 1)]
+    return Proposals(places, np.mean(each, axis=0), np.std(each, axis=0))
 
 
 def order(probability: FloatArray) -> IntArray:
