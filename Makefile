@@ -55,10 +55,9 @@ weights: .venv/installed  ## Train the models in weights/ anew, from the phantom
 	    --configfile config/weights.yaml -- results/runs/sieve/fold0/model.pt \
 	    $(foreach fold,$(WEIGHTS_FOLDS),results/runs/large/fold$(fold)/model.onnx)
 	cp $(WEIGHTS)/sieve/fold0/model.pt weights/sieve.pt
-	for fold in $(WEIGHTS_FOLDS); do \
-	    $(BIN)/python workflow/scripts/shrink_model.py $(WEIGHTS)/large/fold$$fold/model.pt \
-	        weights/fold$$fold.pt && \
-	    cp $(WEIGHTS)/large/fold$$fold/model_card.md weights/fold$$fold.md || exit 1; \
+	set -e; for fold in $(WEIGHTS_FOLDS); do \
+	    $(BIN)/python workflow/scripts/shrink_model.py $(WEIGHTS)/large/fold$$fold/model.pt weights/fold$$fold.pt; \
+	    cp $(WEIGHTS)/large/fold$$fold/model_card.md weights/fold$$fold.md; \
 	done
 
 BENCH ?= --out docs/benchmarks.md

@@ -30,11 +30,11 @@ def archive_errors(where: str) -> Iterator[None]:
         raise
 
 
-def files_in(archive: zipfile.ZipFile, where: str) -> list[zipfile.ZipInfo]:
-    """Its members without the folders. Raises UserError, with the name `where`, when one is encrypted."""
+def files_in(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
+    """The members of an archive on disk, without the folders. Raises UserError when one is encrypted."""
     members = [each for each in archive.infolist() if not each.is_dir()]
     if any(each.flag_bits & 1 for each in members):
-        raise UserError(f"{where}: is encrypted; unpack it with its password, for example with 7z")
+        raise UserError(f"{archive.filename}: is encrypted; unpack it with its password, for example with 7z")
     return members
 
 

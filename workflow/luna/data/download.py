@@ -176,7 +176,7 @@ def unpack(archive: Path, folder: Path) -> dict[str, int]:
     encrypted, packed in a way that Python does not know, or that holds a path which leads elsewhere.
     """
     with archive_errors(str(archive)), zipfile.ZipFile(archive) as opened:
-        members = files_in(opened, str(archive))
+        members = files_in(opened)
         for member in members:
             if ".." in PurePosixPath(member.filename).parts or member.filename.startswith(("/", "\\")):
                 raise UserError(f"{archive}: holds {member.filename!r}, which is outside the folder")

@@ -14,7 +14,7 @@ def unpack(archive: Path, folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with archive_errors(str(archive)), zipfile.ZipFile(archive) as opened:
-            members = files_in(opened, str(archive))
+            members = files_in(opened)
             needed = sum(each.file_size for each in members)
             free = shutil.disk_usage(folder).free
             if needed > free:

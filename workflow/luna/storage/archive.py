@@ -26,7 +26,7 @@ class Archive:
         except OSError as error:
             raise UserError(f"{path}: cannot be read ({error})") from error
         self._members: dict[str, zipfile.ZipInfo] = {}
-        for member in files_in(self._zip, self.folder):
+        for member in files_in(self._zip):
             name = posixpath.normpath(member.filename).removeprefix(f"{path.stem}/")
             if is_hidden(name):
                 continue
