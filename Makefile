@@ -2,6 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 CORES ?= 8
+# Python compiles the files that it imports. Let it keep them, and do not wait for pip to compile all of torch.
+unexport PYTHONDONTWRITEBYTECODE
+PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile
 
 .PHONY: run test test-slurm soak lint format docs weights bench bench-scale tensorboard unlock clean help
 
@@ -10,11 +13,11 @@ help:  ## Show this list
 
 .venv/installed: envs/requirements.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -r envs/requirements.txt
+	$(PIP_INSTALL) -r envs/requirements.txt
 	touch $@
 
 .venv/installed-dev: .venv/installed envs/requirements-dev.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check -r envs/requirements-dev.txt
+	$(PIP_INSTALL) -r envs/requirements-dev.txt
 	touch $@
 
 run: .venv/installed  ## Run the whole workflow on the embedded phantom data
@@ -25,7 +28,7 @@ test: .venv/installed-dev  ## Lint, type-check and test
 	$(BIN)/pytest -n 2 --dist worksteal tests
 
 test-slurm: .venv/installed-dev  ## Run the phantom chain through a one-node SLURM started here (root, Debian)
-	$(BIN)/pip install --quiet --disable-pip-version-check -r envs/requirements-cluster.txt
+	$(PIP_INSTALL) -r envs/requirements-cluster.txt
 	tests/slurm/run.sh
 
 soak: .venv/installed-dev  ## Kill the cache's job at random moments, again and again (minutes)
@@ -50,7 +53,7 @@ docs: .venv/installed-dev  ## Write config/README.md and schema.json
 WEIGHTS := results/weights/results/runs
 WEIGHTS_FOLDS := 0 1 2 3 4 5 6 7
 weights: .venv/installed  ## Train the models in weights/ anew, from the phantom alone
-	$(BIN)/pip install --quiet --disable-pip-version-check -r envs/requirements-export.txt
+	$(PIP_INSTALL) -r envs/requirements-export.txt
 	$(BIN)/snakemake --cores $(CORES) --resources gpu=1 --directory results/weights \
 	    --configfile config/weights.yaml -- results/runs/sieve/fold0/model.pt \
 	    $(foreach fold,$(WEIGHTS_FOLDS),results/runs/large/fold$(fold)/model.onnx)
