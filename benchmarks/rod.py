@@ -23,7 +23,6 @@ import pandas as pd
 import SimpleITK as sitk
 import torch
 from scipy import ndimage
-from sklearn.metrics import average_precision_score, roc_auc_score
 
 from luna.base.arrays import BoolArray, FloatArray, IntArray, Volume
 from luna.base.randomness import rng
@@ -32,6 +31,7 @@ from luna.imaging.blobs import find_blobs
 from luna.model.file import ModelFile
 from luna.model.inference import probabilities_of
 from luna.runtime.device import autocast
+from luna.scoring.ranking import Ranking, areas
 
 CUBE = 51
 """Voxels of 1 mm along each axis of a cube."""
@@ -200,9 +200,10 @@ def measures(positive: FloatArray, negative: FloatArray) -> dict[str, float]:
     labels = np.repeat([1, 0], [len(positive), len(negative)])
     values = np.concatenate([positive, negative])
     threshold = np.quantile(negative, 1 - FALSE_POSITIVES)
+    auc, average_precision = areas(*Ranking(labels, values).counts())
     return {
-        "AUC": float(roc_auc_score(labels, values)),
-        "AP": float(average_precision_score(labels, values)),
+        "AUC": auc,
+        "AP": average_precision,
         "recall": float((positive > threshold).mean()),
     }
 

@@ -6,16 +6,22 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
+from sklearn import metrics
 
+from luna.base.arrays import FloatArray
 from luna.base.files import read_record, write_record
 from luna.config.sweeps import SweepRuns
 from luna.pages.png import tiled
 from luna.report.charts import vega_bundle
 from luna.report.explore import HIGHEST_HU, LOWEST_HU, TILES, slices_picture, turns
-from luna.report.figures import learning, swept, varied_keys
+from luna.report.figures import learning, precision_recall_curve, roc_curve, swept, varied_keys
 from luna.report.results import ResultFiles, read_results
 from luna.scoring.examples import shown_candidates
+from luna.scoring.ranking import Ranking
 from luna.scoring.records import Summary
 
 
@@ -90,3 +96,29 @@ def test_a_sweep_has_a_table_and_a_chart_for_each_key_that_varies(report_page: P
     drawn = swept(read, "long", "epochs")
     assert [(row["run"], row["value"]) for row in drawn.rows] == [("a", 2), ("b", 7)]
     assert all(row["lower"] <= row["cpm"] <= row["upper"] for row in drawn.rows)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 12)), max_size=40))
+def test_curves_are_those_of_scikit_learn(samples: list[tuple[int, int]]) -> None:
+    """Fewer points, on the same lines."""
+    labels, scores = (np.array(each) for each in zip((0, 3), (1, 9), *samples, strict=True))
+    ranked = Ranking(labels, scores / 12)
+    false, found, _ = metrics.roc_curve(labels, scores / 12, drop_intermediate=False)
+    curve = roc_curve(ranked)
+    points = set(zip(false, found, strict=True))
+    assert points >= set(zip(curve["fpr"], curve["recall"], strict=True))
+    assert len(curve["fpr"]) <= len(points)
+    assert metrics.auc(curve["fpr"], curve["recall"]) == pytest.approx(metrics.auc(false, found))
+
+    precision, recall, _ = metrics.precision_recall_curve(labels, scores / 12)
+    curve = precision_recall_curve(ranked)
+    assert ends_by_recall(curve["recall"], curve["precision"]) == ends_by_recall(
+        recall[::-1], precision[::-1]
+    )
+
+
+def ends_by_recall(recall: FloatArray, precision: FloatArray) -> dict[float, list[float]]:
+    """The first and last precision at each recall, as the threshold falls."""
+    table = pd.DataFrame({"recall": recall, "precision": precision}).round(9)
+    return {at: each.iloc[[0, -1]].tolist() for at, each in table.groupby("recall")["precision"]}

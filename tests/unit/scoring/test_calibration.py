@@ -4,6 +4,9 @@ from typing import get_args
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.isotonic import IsotonicRegression
 
 from luna.base.arrays import FloatArray, IntArray
 from luna.config.recipe import CalibrationMethod
@@ -42,13 +45,26 @@ def test_temperature_finds_the_temperature_and_no_offset() -> None:
 
 def test_isotonic_follows_any_rising_curve() -> None:
     rng = np.random.default_rng(0)
-    given = rng.random(20_000)
-    labels = (rng.random(20_000) < given**3).astype(np.int64)
-    calibration = fit_calibration("isotonic", labels, given)
+    probabilities = rng.random(20_000)
+    labels = (rng.random(20_000) < probabilities**3).astype(np.int64)
+    calibration = fit_calibration("isotonic", labels, probabilities)
     assert isinstance(calibration, Isotonic)
     places = np.linspace(0.05, 0.95, 19)
     assert calibration.of(places) == pytest.approx(places**3, abs=0.04)
     assert ((calibration.of(np.array([0.0, 1.0])) >= 0) & (calibration.of(np.array([0.0, 1.0])) <= 1)).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 8)), min_size=2, max_size=30))
+def test_isotonic_is_that_of_scikit_learn(samples: list[tuple[int, int]]) -> None:
+    labels, places = (np.array(each) for each in zip(*samples, strict=True))
+    probabilities, everywhere = places / 8, np.linspace(0, 1, 33)
+    calibration = fit_calibration("isotonic", labels, probabilities)
+    if len(set(labels)) < 2:
+        assert calibration == UNCHANGED
+        return
+    reference = IsotonicRegression(out_of_bounds="clip").fit(probabilities, labels)
+    assert calibration.of(everywhere) == pytest.approx(reference.predict(everywhere))
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -71,8 +87,8 @@ def test_few_nodules_that_are_all_found_are_no_certainty() -> None:
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("labels", [[0, 0, 0], [1, 1, 1], []])
 def test_one_class_says_nothing(method: CalibrationMethod, labels: list[int]) -> None:
-    given = np.linspace(0.1, 0.9, len(labels))
-    assert fit_calibration(method, np.array(labels, dtype=np.int64), given) == UNCHANGED
+    probabilities = np.linspace(0.1, 0.9, len(labels))
+    assert fit_calibration(method, np.array(labels, dtype=np.int64), probabilities) == UNCHANGED
 
 
 def test_not_a_number() -> None:

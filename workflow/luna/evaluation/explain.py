@@ -18,7 +18,6 @@ import pandas as pd
 import torch
 from captum.attr import IntegratedGradients
 from scipy.ndimage import gaussian_filter
-from scipy.stats import spearmanr
 from torch import Tensor, nn
 
 from luna.base.arrays import FloatArray
@@ -133,7 +132,7 @@ def randomised(trained: ModelFile, device: torch.device) -> nn.Module:
 def rank_correlation(maps: Sequence[GreyArray], others: Sequence[GreyArray]) -> float:
     """Mean rank correlation of two sets of maps as they are drawn; NaN where all are constant."""
     each = [
-        spearmanr(one.ravel(), other.ravel()).statistic
+        pd.DataFrame({"one": one.ravel(), "other": other.ravel()}).corr("spearman").loc["one", "other"]
         for one, other in zip(maps, others, strict=True)
         if np.ptp(one) > 0 and np.ptp(other) > 0
     ]

@@ -5,9 +5,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import precision_recall_curve, roc_curve
 
-from luna.base.arrays import FloatArray
+from luna.base.arrays import BoolArray, FloatArray
 from luna.config.section import value_at
 from luna.report.charts import (
     Chart,
@@ -23,6 +22,7 @@ from luna.report.charts import (
 )
 from luna.report.results import Results
 from luna.scoring.froc import RATES
+from luna.scoring.ranking import Ranking
 from luna.scoring.records import RunSummary
 
 _AS_FRACTION = "datum.value < 1 ? '1/' + format(1 / datum.value, 'd') : format(datum.value, 'd')"
@@ -116,10 +116,7 @@ def roc(results: Results) -> Chart:
     rows: Rows = []
     for run, (labels, probabilities) in _samples(results).items():
         if 0 < labels.sum() < len(labels):
-            false, true, thresholds = roc_curve(labels, probabilities)
-            rows += _points(
-                run, {"fpr": false, "recall": true, "threshold": np.minimum(thresholds, 1)}, "fpr", "recall"
-            )
+            rows += _points(run, roc_curve(Ranking(labels, probabilities)), "fpr", "recall")
     x, y = (
         numbers("fpr", "false positive rate", scale=_SHARE),
         numbers("recall", "recall", scale=_SHARE),
@@ -135,11 +132,8 @@ def precision_recall(results: Results) -> Chart:
     rows: Rows = []
     for run, (labels, probabilities) in _samples(results).items():
         if labels.any():
-            precision, recall, thresholds = precision_recall_curve(
-                labels, probabilities, drop_intermediate=True
-            )
-            values = {"recall": recall, "precision": precision, "threshold": np.append(thresholds, 1)}
-            rows += _points(run, {name: each[::-1] for name, each in values.items()}, "recall", "precision")
+            curve = precision_recall_curve(Ranking(labels, probabilities))
+            rows += _points(run, curve, "recall", "precision")
     x, y = (
         numbers("recall", "recall", scale=_SHARE),
         numbers("precision", "precision", scale=_SHARE),
@@ -331,6 +325,30 @@ def _samples(results: Results) -> dict[str, tuple[Any, Any]]:
         for run in results.runs
         if run in results.predictions
     }
+
+
+def roc_curve(ranked: Ranking) -> dict[str, FloatArray]:
+    """Its corners."""
+    nodules, others = ranked.counts()
+    up, right = np.diff(nodules), np.diff(others)
+    is_corner = up[:-1] * right[1:] != right[:-1] * up[1:]
+    curve = {"fpr": others / others[-1], "recall": nodules / nodules[-1]}
+    return _between_ends(is_corner, curve | {"threshold": np.append(1.0, ranked.scores)})
+
+
+def precision_recall_curve(ranked: Ranking) -> dict[str, FloatArray]:
+    """Only the ends of the falls of precision between two nodules."""
+    nodules, others = ranked.counts()
+    rises = np.diff(nodules) > 0
+    precision = np.append(1.0, nodules[1:] / (nodules + others)[1:])
+    curve = {"recall": nodules / nodules[-1], "precision": precision}
+    return _between_ends(rises[:-1] | rises[1:], curve | {"threshold": np.append(1.0, ranked.scores)})
+
+
+def _between_ends(kept: BoolArray, curve: dict[str, FloatArray]) -> dict[str, FloatArray]:
+    """The first and last point, and those between them that are kept."""
+    which = np.concatenate([[True], kept, [True]])
+    return {name: values[which] for name, values in curve.items()}
 
 
 def _points(run: str, values: dict[str, FloatArray], x: str, y: str) -> Rows:

@@ -28,7 +28,7 @@ from luna.scoring.saliency import Saliency
 
 _ALIKE = 0.5
 """Rank correlation with maps of random weights above which a map says little of the model."""
-_PACKAGES = ("torch", "SimpleITK", "numpy", "pandas", "scikit-learn", "numcodecs")
+_PACKAGES = ("torch", "SimpleITK", "numpy", "pandas", "scipy", "numcodecs")
 
 
 def write_report(results: Results, crops: CropSource, settings: ReportSettings, out: Path) -> None:

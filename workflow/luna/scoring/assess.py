@@ -7,7 +7,6 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from sklearn.metrics import brier_score_loss
 
 from luna.base.arrays import FloatArray, IntArray
 from luna.config.evaluation import Scoring
@@ -163,7 +162,7 @@ def reliability(labels: IntArray, probabilities: FloatArray, resampling: Resampl
         for number in np.unique(bin_of)
     ]
     return Reliability(
-        brier=float(brier_score_loss(labels, probabilities)) if len(labels) else None,
+        brier=float(np.mean((probabilities - labels) ** 2)) if len(labels) else None,
         brier_interval=interval(resampling.brier(probabilities))[1:],
         calibration_error=calibration_error(bins),
         calibration_error_interval=interval(resampling.calibration_error(probabilities, bin_of))[1:],

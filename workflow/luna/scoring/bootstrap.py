@@ -1,6 +1,5 @@
 """Confidence intervals by resampling series."""
 
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ import pandas as pd
 from luna.base.arrays import FloatArray, IntArray
 from luna.base.randomness import rng
 from luna.config.evaluation import Scoring
+from luna.scoring.ranking import Ranking, areas
 
 
 def bootstrap_weights(scans: int, resamples: int, seed: int) -> IntArray:
@@ -48,12 +48,9 @@ class Resampling:
 
     def rankings(self) -> FloatArray:
         """AUC and average precision of every resample, (resamples, 2); NaN where not defined."""
-        order = np.argsort(-self.probabilities, kind="stable")
-        ordered = self.probabilities[order]
-        ends = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], len(ordered) > 0))
-        is_positive, series = self.labels[order] == 1, self.series[order]
-        of_one = partial(_weighted_ranking, is_positive=is_positive, series=series, ends=ends)
-        return np.array([of_one(row) for row in self.weights]).reshape(-1, 2)
+        ranked = Ranking(self.labels, self.probabilities)
+        series = self.series[ranked.order]
+        return np.array([areas(*ranked.counts(row[series])) for row in self.weights]).reshape(-1, 2)
 
     def at_threshold(self, threshold: FloatArray) -> dict[str, FloatArray]:
         """Precision, recall and F1 of every resample; NaN where not defined."""
@@ -89,21 +86,6 @@ class Resampling:
         sums: FloatArray = np.zeros(self.weights.shape[1])
         np.add.at(sums, self.series, values)
         return sums
-
-
-def _weighted_ranking(
-    weights: IntArray, is_positive: npt.NDArray[np.bool_], series: IntArray, ends: IntArray
-) -> tuple[float, float]:
-    """AUC and average precision where each series counts `weights` times."""
-    of_sample = weights[series]
-    hits = np.append(0, np.cumsum(np.where(is_positive, of_sample, 0))[ends])
-    false = np.append(0, np.cumsum(np.where(is_positive, 0, of_sample))[ends])
-    if hits[-1] == 0 or false[-1] == 0:
-        return np.nan, np.nan
-    area = float(np.sum(np.diff(false) * (hits[1:] + hits[:-1])) / 2)
-    precision = hits[1:] / np.maximum(hits[1:] + false[1:], 1)
-    average = float(np.sum(np.diff(hits) * precision) / hits[-1])
-    return area / (float(hits[-1]) * float(false[-1])), average
 
 
 def ratio(part: npt.NDArray[Any], whole: npt.NDArray[Any]) -> FloatArray:

@@ -4,8 +4,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
-from scipy.optimize import minimize
-from sklearn.isotonic import IsotonicRegression
+from scipy.optimize import isotonic_regression, minimize
 
 from luna.base.arrays import BoolArray, FloatArray, IntArray
 from luna.base.files import Record
@@ -78,12 +77,18 @@ def fit_calibration(
     if method == "none" or one_class or not np.isfinite(probabilities).all():
         return UNCHANGED
     if method == "isotonic":
-        fitted = IsotonicRegression(y_min=0, y_max=1).fit(probabilities, positive)
-        return Isotonic(
-            probabilities=tuple(fitted.X_thresholds_.tolist()),
-            calibrated=tuple(fitted.y_thresholds_.tolist()),
-        )
+        return _fit_isotonic(positive, probabilities)
     return _fit_scaling(positive, probabilities, _OFFSETS if method == "platt" else (0.0, 0.0))
+
+
+def _fit_isotonic(positive: BoolArray, probabilities: FloatArray) -> Isotonic:
+    """The rising steps of least squares; only their ends are kept."""
+    given, place, counts = np.unique(probabilities, return_inverse=True, return_counts=True)
+    share = np.bincount(place, positive) / counts
+    fitted = isotonic_regression(share, weights=counts).x
+    changes = np.diff(fitted) != 0
+    ends = np.append(True, changes) | np.append(changes, True)
+    return Isotonic(probabilities=tuple(given[ends].tolist()), calibrated=tuple(fitted[ends].tolist()))
 
 
 def _fit_scaling(positive: BoolArray, probabilities: FloatArray, offsets: tuple[float, float]) -> Scaling:

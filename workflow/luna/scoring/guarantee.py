@@ -11,7 +11,7 @@ from bisect import bisect_left
 
 import numpy as np
 import pandas as pd
-from scipy.stats import binom
+from scipy.special import bdtr
 
 from luna.base.arrays import FloatArray
 from luna.scoring.metrics import just_below
@@ -78,7 +78,7 @@ def p_value(observed: float, count: int, allowed: float) -> float:
         return 1.0
     hoeffding = math.exp(-count * _divergence(observed, allowed))
     # Rounded first, because a mean of thirds times three may be a little above 1.
-    bentkus = math.e * float(binom.cdf(math.ceil(round(count * observed, 9)), count, allowed))
+    bentkus = math.e * float(bdtr(math.ceil(round(count * observed, 9)), count, allowed))
     return min(hoeffding, bentkus, 1.0)
 
 

@@ -1,11 +1,9 @@
 """Metrics of a classifier; undefined ones are None, never NaN."""
 
-import warnings
-
 import numpy as np
-from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
 
 from luna.base.arrays import FloatArray, IntArray
+from luna.scoring.ranking import Ranking, areas
 
 Metrics = dict[str, float | None]
 """Values by name; None where a metric is not defined."""
@@ -68,24 +66,22 @@ def ranking(labels: IntArray, probabilities: FloatArray) -> Metrics:
     both = 0 < int((labels == 1).sum()) < len(labels)
     if not both or not np.isfinite(probabilities).all():
         return {"auc": None, "average_precision": None}
-    return {
-        "auc": float(roc_auc_score(labels, probabilities)),
-        "average_precision": float(average_precision_score(labels, probabilities)),
-    }
+    auc, average_precision = areas(*Ranking(labels, probabilities).counts())
+    return {"auc": auc, "average_precision": average_precision}
 
 
 def best_threshold(labels: IntArray, probabilities: FloatArray) -> float:
     """The threshold with the highest F1 for 'probability above it'; 0.5 where F1 is undefined.
 
-    It is midway between two scores, so that it does not depend on the last digit of one.
+    Of equal ones the lowest. It is midway between two scores, so that it does not depend on the last digit
+    of one.
     """
     if not (labels == 1).any() or not np.isfinite(probabilities).all():
         return 0.5
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        precision, recall, scores = precision_recall_curve(labels, probabilities)
-    f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
-    return just_below(float(scores[int(np.argmax(f1[:-1]))]), probabilities)
+    ranked = Ranking(labels, probabilities)
+    nodules, others = (counts[1:] for counts in ranked.counts())
+    f1 = 2 * nodules / (nodules + others + nodules[-1])
+    return just_below(float(ranked.scores[np.flatnonzero(f1 == f1.max())[-1]]), probabilities)
 
 
 def just_below(score: float, probabilities: FloatArray) -> float:
