@@ -54,10 +54,13 @@ def workflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def digest(workflow: Path, script: str = "train") -> str:
     for function in (
         sources._tree,
+        sources._nodes,
         sources._syntax,
         sources._imported,
         sources._strings,
         sources._changes_no_result,
+        sources._data_files,
+        sources._module_files,
     ):
         function.cache_clear()
     return sources.code_digest(workflow / "scripts" / f"{script}.py")

@@ -2,7 +2,6 @@
 
 import ast
 import hashlib
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -46,28 +45,34 @@ def syntax_text(source: str) -> str:
 
     Versions differ in fields that are empty, and in how the text within an f-string is split.
     """
-    return "".join(_text_of(ast.parse(source)))
+    return _text_of(ast.parse(source))
 
 
-def _text_of(node: object) -> Iterator[str]:
+def _text_of(tree: ast.Module) -> str:
+    parts: list[str] = []
+    _append(parts, tree)
+    return "".join(parts)
+
+
+def _append(parts: list[str], node: object) -> None:
     if isinstance(node, ast.AST):
-        yield f"{type(node).__name__}("
+        parts.append(f"{type(node).__name__}(")
         for name, value in ast.iter_fields(node):
             if name == "body" and isinstance(value, list):
                 value = [statement for statement in value if not _is_text(statement)]
             if name == "values" and isinstance(node, ast.JoinedStr):
                 value = _joined(node.values)
             if value is not None and value != []:
-                yield f"{name}="
-                yield from _text_of(value)
-        yield ")"
+                parts.append(f"{name}=")
+                _append(parts, value)
+        parts.append(")")
     elif isinstance(node, list):
-        yield "["
+        parts.append("[")
         for each in node:
-            yield from _text_of(each)
-        yield "]"
+            _append(parts, each)
+        parts.append("]")
     else:
-        yield f"{node!r},"
+        parts.append(f"{node!r},")
 
 
 def _joined(parts: list[ast.expr]) -> list[ast.expr]:
@@ -89,6 +94,7 @@ def _is_text(statement: object) -> bool:
     )
 
 
+@cache
 def _data_files(path: Path) -> list[Path]:
     """Files that are not Python beside a module or in a folder beside it, if the module names them."""
     named = _strings(path)
@@ -103,13 +109,18 @@ def _tree(path: Path) -> ast.Module:
 
 
 @cache
+def _nodes(path: Path) -> list[ast.AST]:
+    return list(ast.walk(_tree(path)))
+
+
+@cache
 def _syntax(path: Path) -> str:
-    return "".join(_text_of(_tree(path)))
+    return _text_of(_tree(path))
 
 
 @cache
 def _strings(path: Path) -> set[str]:
-    constants = (node.value for node in ast.walk(_tree(path)) if isinstance(node, ast.Constant))
+    constants = (node.value for node in _nodes(path) if isinstance(node, ast.Constant))
     return {value for value in constants if isinstance(value, str)}
 
 
@@ -122,7 +133,7 @@ def _changes_no_result(path: Path) -> bool:
 @cache
 def _imported(path: Path) -> list[Path]:
     names: set[str] = set()
-    for node in ast.walk(_tree(path)):
+    for node in _nodes(path):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -138,6 +149,7 @@ def _package(path: Path, level: int) -> str:
     return "".join(f"{folder}." for folder in folders[: len(folders) - level + 1])
 
 
+@cache
 def _module_files(name: str) -> list[Path]:
     """The module's file and the `__init__.py` of the packages that its import runs."""
     parts = name.strip(".").split(".") if name.strip(".") else []
