@@ -140,7 +140,7 @@ def _imported(path: Path) -> list[Path]:
             base = _package(path, node.level) + (node.module or "") if node.level else node.module or ""
             names.add(base)
             names.update(f"{base}.{alias.name}" for alias in node.names)
-    return [file for name in names for file in _module_files(name)]
+    return [file for name in names for file in _module_files(WORKFLOW, name)]
 
 
 def _package(path: Path, level: int) -> str:
@@ -150,10 +150,10 @@ def _package(path: Path, level: int) -> str:
 
 
 @cache
-def _module_files(name: str) -> list[Path]:
+def _module_files(root: Path, name: str) -> list[Path]:
     """The module's file and the `__init__.py` of the packages that its import runs."""
     parts = name.strip(".").split(".") if name.strip(".") else []
-    base = WORKFLOW.joinpath(*parts)
+    base = root.joinpath(*parts)
     module = base.with_suffix(".py") if parts else base
-    packages = [WORKFLOW.joinpath(*parts[:count]) / "__init__.py" for count in range(1, len(parts) + 1)]
+    packages = [root.joinpath(*parts[:count]) / "__init__.py" for count in range(1, len(parts) + 1)]
     return [file for file in [module, *packages] if file.is_file()]

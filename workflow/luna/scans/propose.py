@@ -56,18 +56,29 @@ def propose(ct: Ct, lungs: BoolArray, models: Models, most: int) -> Proposals:
         raise BadCtError([Problem("header", ct.series_uid, text)])
     places = blobs.irc[:BLOBS]
     places = places[order(models.sieve.probabilities(ct, places, "sieve"))[: max(SIFTED, HALVED * most)]]
-    if len(models.ensemble) > 1:
-        first = models.ensemble[0].probabilities(ct, places, "first model")
-        places = places[order(first)[: HALVED * most]]
-    scored = score_places(ct, places, models.ensemble)
-    return scored.best(most)
+    first, *others = models.ensemble
+    count = len(models.ensemble)
+    probability = first.probabilities(ct, places, f"model 1 of {count}")
+    if others:
+        left = order(probability)[: HALVED * most]
+        places, probability = places[left], probability[left]
+    return _together(places, [probability, *_judged(ct, places, others, 2, count)]).best(most)
 
 
 def score_places(ct: Ct, places: IntArray, ensemble: Sequence[LoadedModel]) -> Proposals:
     """What models say of places (n, 3) irc, in the same order: their mean and standard deviation."""
-    count = len(ensemble)
-    each = [model.probabilities(ct, places, f"model {n} of {count}") for n, model in enumerate(ensemble, 1)]
-    return Proposals(places, np.mean(each, axis=0), np.std(each, axis=0))
+    return _together(places, _judged(ct, places, ensemble, 1, len(ensemble)))
+
+
+def _judged(
+    ct: Ct, places: IntArray, some: Sequence[LoadedModel], number: int, count: int
+) -> list[FloatArray]:
+    """Probabilities (n,) by each of some models, of which the first is `number` of `count`."""
+    return [model.probabilities(ct, places, f"model {n} of {count}") for n, model in enumerate(some, number)]
+
+
+def _together(places: IntArray, probabilities: Sequence[FloatArray]) -> Proposals:
+    return Proposals(places, np.mean(probabilities, axis=0), np.std(probabilities, axis=0))
 
 
 def order(probability: FloatArray) -> IntArray:
