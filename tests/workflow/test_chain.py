@@ -140,22 +140,22 @@ def test_real_slabs(real_data: Path, workflow: Workflow) -> None:
     assert workflow.planned() == []
 
 
-def test_without_a_cache(done: Workflow) -> None:
+def test_without_a_cache(with_files: Workflow) -> None:
     """Crops cut straight from the CTs give the same results as cached ones."""
-    names = ["metrics.csv", "runs/first/fold0/predictions.csv"]
-    before = {name: done.result(name).read_bytes() for name in names}
-    done.config["cache"]["source"] = "none"
-    shutil.rmtree(done.result("cache/crops"))
-    times = done.result("benchmarks")
-    shutil.copy(times / "train_first_fold0.tsv", times / "train_removed_fold0.tsv")
-    done.run()
-    page = done.result("report.html").read_text(encoding="utf-8")
-    assert "train_first_fold0" in page
+    names = ["metrics.csv", "runs/second/fold0/predictions.csv"]
+    before = {name: with_files.result(name).read_bytes() for name in names}
+    with_files.config["cache"]["source"] = "none"
+    shutil.rmtree(with_files.result("cache/crops"))
+    times = with_files.result("benchmarks")
+    shutil.copy(times / "train_second_fold0.tsv", times / "train_removed_fold0.tsv")
+    with_files.run()
+    page = with_files.result("report.html").read_text(encoding="utf-8")
+    assert "train_second_fold0" in page
     assert "train_removed_fold0" not in page, "a run that the config no longer has"
     for name in names:
-        assert done.result(name).read_bytes() == before[name]
+        assert with_files.result(name).read_bytes() == before[name]
     # The voxels were checked, nothing was cut.
-    assert {path.suffix for path in done.result("cache/crops").iterdir()} == {".json"}
+    assert {path.suffix for path in with_files.result("cache/crops").iterdir()} == {".json"}
 
 
 def test_download_then_verify(workflow: Workflow, tmp_path: Path) -> None:

@@ -56,26 +56,33 @@ def stages(*usual: tuple[str, signal.Signals]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize(("rule", "number"), chosen)
 
 
+@pytest.fixture
+def stopped(rule: str, request: pytest.FixtureRequest) -> Workflow:
+    """A finished workflow to stop at this stage; with one run for speed, unless it makes the phantom."""
+    workflow: Workflow = request.getfixturevalue("done" if rule == "phantom" else "with_files")
+    return workflow
+
+
 @stages(
     ("phantom", signal.SIGKILL), ("cache_subset", signal.SIGKILL), ("train", signal.SIGKILL),
     ("report", signal.SIGTERM),
 )  # fmt: skip
-def test_a_killed_job(done: Workflow, rule: str, number: signal.Signals) -> None:
-    before = done.contents()
-    snakemake = start(done, "--forcerun", rule)
-    os.kill(wait_for_job(done, rule, snakemake), number)
+def test_a_killed_job(stopped: Workflow, rule: str, number: signal.Signals) -> None:
+    before = stopped.contents()
+    snakemake = start(stopped, "--forcerun", rule)
+    os.kill(wait_for_job(stopped, rule, snakemake), number)
     assert snakemake.wait() != 0
-    done.run()
-    assert done.contents() == before
-    assert done.planned() == []
+    stopped.run()
+    assert stopped.contents() == before
+    assert stopped.planned() == []
 
 
 @stages(("verify_subset", signal.SIGTERM), ("train", signal.SIGKILL))
-def test_snakemake_itself_killed(done: Workflow, rule: str, number: signal.Signals) -> None:
+def test_snakemake_itself_killed(stopped: Workflow, rule: str, number: signal.Signals) -> None:
     """After SIGKILL the folder stays locked, and the message says what to type."""
-    before = done.contents()
-    snakemake = start(done, "--forcerun", rule)
-    wait_for_job(done, rule, snakemake)
+    before = stopped.contents()
+    snakemake = start(stopped, "--forcerun", rule)
+    wait_for_job(stopped, rule, snakemake)
     if number == signal.SIGKILL:
         # The machine's crash: nothing of the session lives on.
         os.killpg(snakemake.pid, number)
@@ -83,25 +90,25 @@ def test_snakemake_itself_killed(done: Workflow, rule: str, number: signal.Signa
         snakemake.send_signal(number)
     assert snakemake.wait() != 0
     if number == signal.SIGKILL:
-        locked = done.run(check=False)
+        locked = stopped.run(check=False)
         assert locked.returncode != 0
         assert "--unlock" in text_of(locked)
-        done.run("--unlock")
-    done.run()
-    assert done.contents() == before
-    assert done.planned() == []
+        stopped.run("--unlock")
+    stopped.run()
+    assert stopped.contents() == before
+    assert stopped.planned() == []
 
 
-def test_two_at_once(done: Workflow) -> None:
+def test_two_at_once(with_files: Workflow) -> None:
     """The second says that the first is at work, and disturbs nothing."""
-    before = done.contents()
-    first = start(done, "--forcerun", "train")
-    wait_for_job(done, "train", first)
-    second = done.run(check=False)
+    before = with_files.contents()
+    first = start(with_files, "--forcerun", "train")
+    wait_for_job(with_files, "train", first)
+    second = with_files.run(check=False)
     assert second.returncode != 0
     assert "lock" in text_of(second)
     assert first.wait() == 0
-    assert done.contents() == before
+    assert with_files.contents() == before
 
 
 def cut_short(content: bytes) -> bytes:
@@ -120,20 +127,19 @@ DAMAGES = [with_flipped_bits, cut_short] if os.environ.get("LUNA_ALL_FAULTS") el
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_cache_file(done: Workflow, damage: Callable[[bytes], bytes]) -> None:
+def test_a_damaged_cache_file(with_files: Workflow, damage: Callable[[bytes], bytes]) -> None:
     """Training names the file and the command, which repairs it."""
-    before = done.contents()
-    series = pd.read_csv(done.result("series.csv")).set_index("subset")
-    path = done.result("cache/crops") / f"{series.loc[3, 'seriesuid']}.crops"
+    before = with_files.contents()
+    series = pd.read_csv(with_files.result("series.csv")).set_index("subset")
+    path = with_files.result("cache/crops") / f"{series.loc[3, 'seriesuid']}.crops"
     path.write_bytes(damage(path.read_bytes()))
-    for run in ("first", "second"):
-        # A finished training would leave nothing to read.
-        shutil.rmtree(done.result(f"runs/{run}/fold0"))
-    text = text_of(done.run(check=False))
+    # A finished training would leave nothing to read.
+    shutil.rmtree(with_files.result("runs/second/fold0"))
+    text = text_of(with_files.run(check=False))
     assert path.name in text
     assert "repair it with: snakemake --cores all --forcerun cache_subset" in text
-    done.run("--forcerun", "cache_subset")
-    assert done.contents() == before
+    with_files.run("--forcerun", "cache_subset")
+    assert with_files.contents() == before
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
@@ -199,21 +205,21 @@ def small_disk(workflow: Workflow) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("rule", WRITERS)
-def test_a_full_disk(done: Workflow, rule: str) -> None:
-    before = done.contents()
-    with small_disk(done) as results:
+def test_a_full_disk(with_files: Workflow, rule: str) -> None:
+    before = with_files.contents()
+    with small_disk(with_files) as results:
         if rule == "cache_subset":
             shutil.rmtree(results / "cache")
-        done.result("report.html").unlink()
+        with_files.result("report.html").unlink()
         filler = results / "filler"
         free = shutil.disk_usage(results).free
         filler.write_bytes(bytes(free - 60_000))
-        failed = done.run("--forcerun", rule, check=False)
+        failed = with_files.run("--forcerun", rule, check=False)
         assert failed.returncode != 0
         assert "the disk is full; free some space and run the same command again" in text_of(failed)
         filler.unlink()
-        done.run()
-        assert done.contents() == before
+        with_files.run()
+        assert with_files.contents() == before
 
 
 def test_results_that_cannot_be_written(done: Workflow) -> None:
