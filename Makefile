@@ -51,7 +51,7 @@ docs: .venv/installed-dev  ## Write config/README.md and schema.json
 	$(BIN)/python workflow/scripts/describe_config.py
 
 WEIGHTS := results/weights/results/runs
-WEIGHTS_FOLDS := 0 1 2 3 4 5 6 7
+WEIGHTS_FOLDS = $(shell sed -n 's/^folds: \[\(.*\)\]/\1/p' config/weights.yaml | tr -d ,)
 weights: .venv/installed  ## Train the models in weights/ anew, from the phantom alone
 	$(PIP_INSTALL) -r envs/requirements-export.txt
 	$(BIN)/snakemake --cores $(CORES) --resources gpu=1 --directory results/weights \
