@@ -1,7 +1,7 @@
 """A page to look at a scan's findings: where they lie, and slices to scroll through. It opens offline."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ from luna.pages.png import data_uri, png, tiled
 from luna.pages.render import render, text_of
 from luna.pages.security import content_security_policy
 from luna.scans.findings import Finding
+from luna.scans.labels import FONT_SIZE, RING, label_boxes
 
 CUBE = 64
 """Voxels of 1 mm along each axis of what is shown around a finding."""
@@ -35,15 +36,18 @@ def findings_page(ct: Ct, findings: Sequence[Finding], facts: dict[str, Any]) ->
         {
             "finding": each,
             "cube": _picture(_cube(ct, np.array([each.x, each.y, each.z]))),
-            "front": overview.front_place(each),
-            "side": overview.side_place(each),
         }
         for each in findings
+    ]
+    views = [
+        ("from the front; the patient's right is on the left", overview.front, overview.front_place),
+        ("from the patient's left; the front is on the left", overview.side, overview.side_place),
     ]
     script, style = text_of("viewer.js", "scan.js"), text_of("style.css", "viewer.css", "scan.css")
     values = facts | {
         "script": script, "style": style, "policy": content_security_policy([script], [style]),
-        "shown": shown, "front": overview.front, "side": overview.side, "window": LUNG_WINDOW_HU,
+        "shown": shown, "window": LUNG_WINDOW_HU, "ring": RING, "font_size": FONT_SIZE,
+        "views": [(text, seen, _marks(findings, seen, place)) for text, seen, place in views],
         "cube": CUBE, "tiles": _TILES, "series_uid": ct.series_uid, "shape": ct.hu.shape,
         "spacing": ct.grid.spacing.tolist(),
     }  # fmt: skip
@@ -105,6 +109,26 @@ class _Overview:
 
     def _share(self, mm: float, axis: int) -> float:
         return float((mm - self._low[axis]) / max(self._high[axis] - self._low[axis], 1e-6))
+
+
+class _Mark(NamedTuple):
+    """A finding in an overview, in pixels: the middle of its ring, and where its rank begins (x, y)."""
+
+    finding: Finding
+    ring: tuple[float, float]
+    text: tuple[float, float]
+
+
+def _marks(
+    findings: Sequence[Finding], seen: dict[str, Any], place: Callable[[Finding], tuple[float, float]]
+) -> list[_Mark]:
+    size = (seen["width"], seen["height"])
+    rings = [(across * size[0], down * size[1]) for across, down in map(place, findings)]
+    boxes = label_boxes(rings, [str(each.rank) for each in findings], size)
+    return [
+        _Mark(each, ring, (box.left, box.bottom))
+        for each, ring, box in zip(findings, rings, boxes, strict=True)
+    ]
 
 
 def _projection(seen: Volume) -> dict[str, Any]:
