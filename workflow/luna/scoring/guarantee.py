@@ -77,7 +77,8 @@ def p_value(observed: float, count: int, allowed: float) -> float:
     if observed >= allowed:
         return 1.0
     hoeffding = math.exp(-count * _divergence(observed, allowed))
-    # Rounded first, because a mean of thirds times three may be a little above 1.
+    # bdtr: the binomial distribution function. Rounded first, because a mean of thirds times three may be a
+    # little above 1.
     bentkus = math.e * float(bdtr(math.ceil(round(count * observed, 9)), count, allowed))
     return min(hoeffding, bentkus, 1.0)
 
