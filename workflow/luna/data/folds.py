@@ -1,15 +1,18 @@
 """Which candidates and series train, choose and test in a fold."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from luna.base.arrays import BoolArray, IntArray
 from luna.base.errors import UserError
 from luna.base.subsets import SUBSETS
 from luna.config.split import SplitSettings
+
+if TYPE_CHECKING:
+    # As in luna.base.files.
+    import pandas as pd
 
 
 class SplitRows(NamedTuple):
@@ -53,7 +56,7 @@ def every_nth(count: int, stride: int, first: int = 0) -> BoolArray:
     return chosen
 
 
-def split_rows(candidates: pd.DataFrame, fold: int, split: SplitSettings) -> SplitRows:
+def split_rows(candidates: "pd.DataFrame", fold: int, split: SplitSettings) -> SplitRows:
     """The rows of candidates.csv that train, choose and test in a fold.
 
     Method `subset` splits by `fold_subsets`. `stride` is the chapter's: every stride-th candidate
@@ -69,7 +72,7 @@ def split_rows(candidates: pd.DataFrame, fold: int, split: SplitSettings) -> Spl
     return SplitRows(trn, val, tst)
 
 
-def tested_series(candidates: pd.DataFrame, series: pd.DataFrame, fold: int) -> list[str]:
+def tested_series(candidates: "pd.DataFrame", series: "pd.DataFrame", fold: int) -> list[str]:
     """The series that a fold tests on, those without a candidate included, in the table's order."""
     moved = candidates.drop_duplicates("seriesuid").set_index("seriesuid")["subset"]
     subset = series["seriesuid"].map(moved).fillna(series["subset"]).astype(int)
