@@ -99,16 +99,16 @@ def test_snakemake_itself_killed(stopped: Workflow, rule: str, number: signal.Si
     assert stopped.planned() == []
 
 
-def test_two_at_once(with_files: Workflow) -> None:
-    """The second says that the first is at work, and disturbs nothing."""
-    before = with_files.contents()
-    first = start(with_files, "--forcerun", "train")
-    wait_for_job(with_files, "train", first)
-    second = with_files.run(check=False)
+def test_two_at_once(done: Workflow) -> None:
+    """The second says that the first is at work, and disturbs nothing. Two runs train long enough for it."""
+    before = done.contents()
+    first = start(done, "--forcerun", "train")
+    wait_for_job(done, "train", first)
+    second = done.run(check=False)
     assert second.returncode != 0
     assert "lock" in text_of(second)
     assert first.wait() == 0
-    assert with_files.contents() == before
+    assert done.contents() == before
 
 
 def cut_short(content: bytes) -> bytes:
