@@ -178,10 +178,11 @@ def assert_as_from_scratch(workflow: Workflow) -> None:
 def test_changes_one_after_another_end_as_from_scratch(done: Workflow) -> None:
     """Earlier stages first: so no later change hides what an earlier one failed to make anew, and what
     one left undone would run with the next."""
+    runs = ["first", "second", "third"]
     for changes, expected in (
-        ([model_code], of_runs("first", "second")),
+        ([model_code, new_run], of_runs(*runs)),
         ([epochs_of_one_run], of_runs("second")),
-        ([froc_code, evaluation_settings, report_code], evaluated("first", "second")),
+        ([froc_code, evaluation_settings, report_code], evaluated(*runs)),
     ):
         for change in changes:
             change(done)
